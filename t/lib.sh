@@ -278,6 +278,7 @@ mount_is_up() {
     is_mounted "$mnt" || ! is_running "$daemon_pid"
 }
 
+# shellcheck disable=SC2120 # most stories have no options
 # start_mount [OPTION]...: serves $store at $mnt. With FDSETFS_PLAIN it does nothing.
 start_mount() {
     [ -z "$plain" ] || return 0

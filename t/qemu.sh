@@ -38,15 +38,16 @@ diag_machines() {
 
 # ---- a machine ----
 
-# start_vm NAME [QEMU-OPTION]...
+# start_vm NAME [QEMU-OPTION]...: boots NAME.img, or else the common guest.
 start_vm() {
-    local name=$1 pid
+    local name=$1 pid disk=boot.img
     shift
-    [ -e boot.img ] || "$top_builddir/t/bootsector" boot.img || bail_out "no boot sector"
+    [ ! -e "$name.img" ] || disk=$name.img
+    [ -e "$disk" ] || "$top_builddir/t/bootsector" "$disk" || bail_out "no boot sector"
     rm -f "$name.serial" "$name.qmp"
     spawn pid "$name.log" "$qemu" -name "$name" -accel tcg -machine q35 -m "$guest_memory" \
         -nodefaults -no-user-config -display none -device VGA \
-        -drive if=none,id=boot,format=raw,file=boot.img,file.locking=off -device ide-hd,drive=boot,cyls=1,heads=1,secs=1 \
+        -drive "if=none,id=boot,format=raw,file=$disk,file.locking=off" -device ide-hd,drive=boot,cyls=1,heads=1,secs=1 \
         -chardev "file,id=serial,path=$name.serial" -serial chardev:serial \
         -qmp "unix:$name.qmp,server=on,wait=off" "$@"
     vm_pid[$name]=$pid
@@ -142,6 +143,10 @@ migration_ram() {
     qmp "$1" query-migrate | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
 }
 
+has_sent() {
+    [ "$(migration_ram "$1" transferred)" -ge "$2" ]
+}
+
 rounds_reach() {
     [ "$(migration_ram "$1" dirty-sync-count)" -ge "$2" ]
 }
@@ -190,11 +195,11 @@ header_is_intact() {
         [ "$(bytes_at "$1" "$2" 4)" = "$stream_magic" ]
 }
 
-# ---- memory for benchmarks ----
+# ---- other memory ----
 
-# random_guest MIB [SEED]: a boot sector whose guest fills this much with numbers
-# that no zero-page check and no deduplication can make smaller. Give the machine
-# 64 MiB more. The guest prints A when it is done.
+# random_guest NAME MIB [SEED]: what NAME will boot fills this much of its memory
+# with numbers that no zero-page check and no deduplication can make smaller. It
+# needs 8 MiB more. The guest prints A when it is done.
 random_guest() {
-    "$top_builddir/t/bootsector" --run 1 --fill "$1" --seed "${2:-1}" boot.img
+    "$top_builddir/t/bootsector" --run 1 --fill "$2" --seed "${3:-1}" "$1.img"
 }
