@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2 || run < 1 ||
-        run > 1024 || fill < 0 || fill > 2047) {
+        run > 1024 || fill < 0 || fill > 2700) {
         g_printerr("bootsector: %s\n", error != NULL ? error->message : "usage: bootsector FILE");
         return EXIT_FAILURE;
     }

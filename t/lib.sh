@@ -159,7 +159,6 @@ spawn() {
     "$@" >"$log" 2>&1 </dev/null &
     spawned_pid=$!
     pids+=("$spawned_pid")
-    printf '%d\n' "$spawned_pid" >>"$dir/pids"
 }
 
 # end_process PID [SIGNAL]: asks, waits, then insists.
@@ -177,7 +176,6 @@ forget() {
         [ "$pid" = "$1" ] || kept+=("$pid")
     done
     pids=(${kept[@]+"${kept[@]}"})
-    printf '%s\n' "${pids[@]}" >"$dir/pids"
 }
 
 # put_down PID: at once, and without the shell's obituary.
@@ -193,7 +191,6 @@ put_down() {
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/fdsetfs-XXXXXX") || bail_out "cannot make a private directory"
 cd "$dir" || bail_out "cannot enter $dir"
 mkdir store mnt
-: >pids
 store=$dir/store
 mnt=$dir/mnt
 [ -z "$plain" ] || store=$mnt
@@ -238,17 +235,25 @@ cleanup() {
 trap cleanup EXIT
 trap 'diag "ended by a signal or the watchdog"; exit 1' INT TERM HUP
 
-# A request that a dead daemon never answers blocks the story itself. Killing
-# what we started makes the kernel answer it, and then the trap above runs.
+# kill_children PID: and theirs, but not the one that asks.
+kill_children() {
+    local child children=()
+    read -ra children 2>/dev/null <"/proc/$1/task/$1/children"
+    for child in ${children[@]+"${children[@]}"}; do
+        [ "$child" != "$BASHPID" ] || continue
+        kill_children "$child"
+        kill -s KILL "$child" 2>/dev/null
+    done
+}
+
+# bash runs the trap above only when its command in the foreground has ended,
+# and that may hang on the mount: so everything below the story is killed.
 watchdog() {
-    local pid
     sleep "$story_limit" &
     trap 'kill $!; exit' TERM
     wait $!
-    while read -r pid; do
-        kill -s KILL "$pid" 2>/dev/null
-    done <"$dir/pids"
     kill -s TERM "$1"
+    kill_children "$1"
 }
 watchdog $$ </dev/null >/dev/null 2>&1 &
 watchdog_pid=$!

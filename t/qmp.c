@@ -21,7 +21,7 @@
 
 #define EXIT_REFUSED 1
 #define EXIT_BROKEN 2
-#define POLL_INTERVAL_US 20000
+#define POLL_INTERVAL_US 10000
 #define DEFAULT_TIMEOUT_S 60
 
 typedef struct {
@@ -163,8 +163,9 @@ static void monitor_disconnect(Monitor *monitor)
     g_object_unref(monitor->stream);
 }
 
-static int run_command(Monitor *monitor, const char *command, const char *json, const int *fds,
-                       guint count)
+/* Runs one command; prints what it returns unless 'quiet'. */
+static int run_command(Monitor *monitor, const char *command, const char *json, const GArray *fds,
+                       gboolean quiet)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonNode) arguments = json != NULL ? json_from_string(json, &error) : NULL;
@@ -173,16 +174,20 @@ static int run_command(Monitor *monitor, const char *command, const char *json, 
 
     if (error != NULL)
         die(EXIT_BROKEN, "arguments are not JSON: %s: %s", json, error->message);
-    answer = ask(monitor, command, arguments, fds, count);
+    answer = ask(monitor, command, arguments, (const int *)(void *)fds->data, fds->len);
     if (json_object_has_member(answer, "error"))
         die(EXIT_REFUSED, "%s: %s", command, error_desc(answer));
     text = json_to_string(json_object_get_member(answer, "return"), FALSE);
-    g_print("%s\n", text);
+    if (!quiet)
+        g_print("%s\n", text);
     return EXIT_SUCCESS;
 }
 
-/* Waits for one of the statuses in 'wanted'; another status that is final is a failure. */
-static int wait_migration(Monitor *monitor, char **wanted)
+/*
+ * Waits for one of the statuses in 'wanted' and prints it with the seconds
+ * since 'start'; another status that is final is a failure.
+ */
+static int wait_migration(Monitor *monitor, char **wanted, gint64 start)
 {
     static const char *const final[] = {"completed", "failed", "cancelled", NULL};
 
@@ -195,7 +200,7 @@ static int wait_migration(Monitor *monitor, char **wanted)
             die(EXIT_BROKEN, "query-migrate: %s", error_desc(answer));
         status = json_object_get_string_member_with_default(info, "status", "none");
         if (g_strv_contains((const char *const *)wanted, status)) {
-            g_print("%s\n", status);
+            g_print("%s %.3f\n", status, (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC);
             return EXIT_SUCCESS;
         }
         if (g_strv_contains(final, status))
@@ -251,7 +256,10 @@ int main(int argc, char **argv)
          "joined by +",
          "FLAGS:PATH"},
         {"wait-migration", 0, 0, G_OPTION_ARG_STRING, &statuses,
-         "poll query-migrate until it has one of these statuses", "STATUS[,STATUS]"},
+         "poll query-migrate, after the command if there is one, until it has one of these "
+         "statuses; "
+         "print it and the seconds it took",
+         "STATUS[,STATUS]"},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout, "give up after this time (60)", "SECONDS"},
         {NULL},
     };
@@ -260,14 +268,14 @@ int main(int argc, char **argv)
     g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
     g_autoptr(GError) error = NULL;
     Monitor monitor = {0};
-    int status;
+    int status = EXIT_SUCCESS;
+    gint64 start;
 
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error))
         die(EXIT_BROKEN, "%s", error->message);
-    if (argc < 2 || argc > 4 || (argc > 2) == (statuses != NULL))
-        die(EXIT_BROKEN, "usage: qmp [--timeout S] SOCKET [--fd FLAGS:PATH]... COMMAND [ARGUMENTS]"
-                         " | SOCKET --wait-migration STATUS[,STATUS]");
+    if (argc < 2 || argc > 4 || (argc == 2 && statuses == NULL))
+        die(EXIT_BROKEN, "usage: qmp [OPTION]... SOCKET [COMMAND [JSON-ARGUMENTS]], see --help");
     for (char **text = descriptors; text != NULL && *text != NULL; text++) {
         int fd = open_described(*text);
 
@@ -275,13 +283,13 @@ int main(int argc, char **argv)
     }
     monitor.deadline = g_get_monotonic_time() + timeout * G_USEC_PER_SEC;
     monitor_connect(&monitor, argv[1]);
+    start = g_get_monotonic_time();
+    if (argc > 2)
+        status = run_command(&monitor, argv[2], argc > 3 ? argv[3] : NULL, fds, statuses != NULL);
     if (statuses != NULL) {
         g_auto(GStrv) wanted = g_strsplit(statuses, ",", -1);
 
-        status = wait_migration(&monitor, wanted);
-    } else {
-        status = run_command(&monitor, argv[2], argc > 3 ? argv[3] : NULL, (const int *)fds->data,
-                             fds->len);
+        status = wait_migration(&monitor, wanted, start);
     }
     monitor_disconnect(&monitor);
     return status;
