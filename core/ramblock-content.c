@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+#include "core/ramblock-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* 4 KiB of bitmap at a time, on the stack: 128 MiB of guest memory with 4 KiB pages. */
+#define WINDOW_WORDS 512
+
+typedef struct {
+    guint64 first; /* page number of bit 0 of bits[0] */
+    guint64 count; /* pages the window covers */
+    guint64 bits[WINDOW_WORDS];
+} BitmapWindow;
+
+static int check_content(const FdsetRamblock *block)
+{
+    switch (block->kind) {
+    case FDSET_RAMBLOCK_MAPPED:
+        return 0;
+    case FDSET_RAMBLOCK_SHARED:
+        return -ENODATA;
+    case FDSET_RAMBLOCK_STREAMED:
+        break;
+    }
+    return -EOPNOTSUPP;
+}
+
+static guint64 n_pages(const FdsetRamblock *block)
+{
+    return block->used_length / block->page_size;
+}
+
+/* Reads all of it or fails; the parse has shown that it lies within the source. */
+static int read_all(const FdsetRamblock *block, gpointer buf, gsize len, guint64 offset)
+{
+    gssize got = block->source->pread(block->source->opaque, buf, len, offset);
+
+    if (got < 0)
+        return (int)got;
+    return (gsize)got == len ? 0 : -EIO;
+}
+
+/* Fills the window with the bits of 'page' and of those behind it up to 'last'. */
+static int load(const FdsetRamblock *block, BitmapWindow *window, guint64 page, guint64 last)
+{
+    guint64 word = page / FDSET_BITMAP_WORD_BITS;
+    guint64 words = MIN(last / FDSET_BITMAP_WORD_BITS - word + 1, WINDOW_WORDS);
+    int r = read_all(block, window->bits, (gsize)words * FDSET_BITMAP_WORD_BYTES,
+                     block->bitmap_offset + word * FDSET_BITMAP_WORD_BYTES);
+
+    if (r < 0)
+        return r;
+    for (guint64 i = 0; i < words; i++) {
+        window->bits[i] =
+            block->big_endian ? GUINT64_FROM_BE(window->bits[i]) : GUINT64_FROM_LE(window->bits[i]);
+    }
+    window->first = word * FDSET_BITMAP_WORD_BITS;
+    window->count = words * FDSET_BITMAP_WORD_BITS;
+    return 0;
+}
+
+static gboolean is_loaded(const BitmapWindow *window, guint64 page)
+{
+    return page >= window->first && page - window->first < window->count;
+}
+
+static gboolean is_set(const BitmapWindow *window, guint64 page)
+{
+    guint64 bit = page - window->first;
+
+    return window->bits[bit / FDSET_BITMAP_WORD_BITS] >> bit % FDSET_BITMAP_WORD_BITS & 1;
+}
+
+/* How many pages from 'page' on have the same bit, as far as the window goes. */
+static guint64 run_length(const BitmapWindow *window, guint64 page)
+{
+    guint64 flip = is_set(window, page) ? G_MAXUINT64 : 0;
+    guint64 start = page - window->first;
+    guint64 bit = start;
+
+    while (bit < window->count) {
+        guint64 word = window->bits[bit / FDSET_BITMAP_WORD_BITS] ^ flip;
+        guint64 rest = word >> bit % FDSET_BITMAP_WORD_BITS;
+
+        if (rest != 0)
+            return bit + (guint64)__builtin_ctzll(rest) - start;
+        bit = (bit / FDSET_BITMAP_WORD_BITS + 1) * FDSET_BITMAP_WORD_BITS;
+    }
+    return window->count - start;
+}
+
+int fdset_ramblock_guess_big_endian(const FdsetRamblock *block)
+{
+    guint64 used, last, little, big;
+    BitmapWindow window;
+
+    if (check_content(block) < 0 || n_pages(block) % FDSET_BITMAP_WORD_BITS == 0)
+        return -1;
+    used = n_pages(block) % FDSET_BITMAP_WORD_BITS;
+    last = n_pages(block) - 1;
+    if (load(block, &window, last, last) < 0)
+        return -1;
+    little = block->big_endian ? GUINT64_SWAP_LE_BE(window.bits[0]) : window.bits[0];
+    big = GUINT64_SWAP_LE_BE(little);
+    if ((little >> used == 0) == (big >> used == 0))
+        return -1;
+    return big >> used == 0;
+}
+
+int fdset_ramblock_page_present(const FdsetRamblock *block, guint64 page)
+{
+    BitmapWindow window;
+    int r = check_content(block);
+
+    if (r < 0)
+        return r;
+    if (page >= n_pages(block))
+        return -ENXIO;
+    r = load(block, &window, page, page);
+    return r < 0 ? r : is_set(&window, page);
+}
+
+gssize fdset_ramblock_pread(const FdsetRamblock *block, gpointer buf, gsize len, guint64 offset)
+{
+    BitmapWindow window = {.count = 0};
+    int r = check_content(block);
+    guint64 end;
+
+    if (r < 0)
+        return r;
+    if (offset >= block->used_length || len == 0)
+        return 0;
+    end = offset + MIN(len, block->used_length - offset);
+    for (guint64 at = offset, next; at < end; at = next) {
+        guint64 page = at / block->page_size;
+        guint8 *to = (guint8 *)buf + (at - offset);
+
+        if (!is_loaded(&window, page) &&
+            (r = load(block, &window, page, (end - 1) / block->page_size)) < 0)
+            return r;
+        next = MIN(end, (page + run_length(&window, page)) * block->page_size);
+        if (!is_set(&window, page))
+            memset(to, 0, (gsize)(next - at));
+        else if ((r = read_all(block, to, (gsize)(next - at), block->pages_offset + at)) < 0)
+            return r;
+    }
+    return (gssize)(end - offset);
+}
+
+/* The first offset >= 'offset' whose page has this bit; the end of the block when none has. */
+static gint64 find(const FdsetRamblock *block, guint64 offset, gboolean wanted)
+{
+    BitmapWindow window = {.count = 0};
+    int r = check_content(block);
+    guint64 page, pages;
+
+    if (r < 0)
+        return r;
+    if (offset >= block->used_length)
+        return -ENXIO;
+    pages = n_pages(block);
+    for (page = offset / block->page_size; page < pages; page += run_length(&window, page)) {
+        if (!is_loaded(&window, page) && (r = load(block, &window, page, pages - 1)) < 0)
+            return r;
+        if (is_set(&window, page) == wanted)
+            return (gint64)MAX(offset, page * block->page_size);
+    }
+    return (gint64)block->used_length;
+}
+
+gint64 fdset_ramblock_next_data(const FdsetRamblock *block, guint64 offset)
+{
+    gint64 found = find(block, offset, TRUE);
+
+    return found == (gint64)block->used_length ? -ENXIO : found;
+}
+
+gint64 fdset_ramblock_next_hole(const FdsetRamblock *block, guint64 offset)
+{
+    return find(block, offset, FALSE);
+}
