@@ -10,8 +10,10 @@
 # one, commands on the mount go through "bounded", and a watchdog ends a story
 # that still hangs.
 #
+#   FDSETFS              the program (fs/fdsetfs of the build directory)
 #   FDSETFS_PLAIN=1      stories use a plain directory in the place of the mount
 #   FDSETFS_TEST_LIMIT   seconds until the watchdog ends a story (600)
+#   FDSETFS_KEEP=1       leaves the private directory behind
 #   FDSETFS_OPTIONS      more options for every fdsetfs that is started
 #   TMPDIR               where private directories are made; a real disk (/var/tmp)
 
@@ -29,7 +31,7 @@ if [ -z "${top_builddir:-}" ]; then
     top_builddir=$PWD
     [ -e "$top_builddir/config.status" ] || top_builddir=$top_srcdir
 fi
-fdsetfs=$top_builddir/fs/fdsetfs
+fdsetfs=${FDSETFS:-$top_builddir/fs/fdsetfs}
 
 # ---- TAP ----
 
@@ -66,14 +68,18 @@ fail() {
     done
 }
 
-# ok CLAIM COMMAND...: true when the command succeeds.
+# ok CLAIM COMMAND...: true when the command succeeds. It runs in this shell, so it
+# may be a function that changes variables; what it prints is shown on failure.
 ok() {
-    local claim=$1 output
+    local claim=$1 status
     shift
-    if output=$("$@" 2>&1); then
+    "$@" >"$dir/output" 2>&1
+    status=$?
+    if [ "$status" -eq 0 ]; then
         pass "$claim"
     else
-        fail "$claim" "failed ($?): $*" ${output:+"$output"}
+        fail "$claim" "status $status: $*"
+        diag_file output "$dir/output"
     fi
 }
 
@@ -196,17 +202,17 @@ mnt=$dir/mnt
 [ -z "$plain" ] || store=$mnt
 
 is_mounted() {
-    grep -qF " ${1:-$mnt} " /proc/self/mountinfo
+    grep -qF " $mnt " /proc/self/mountinfo
 }
 
 unmount() {
-    is_mounted "$mnt" || return 0
+    is_mounted || return 0
     timeout -k 5 10 fusermount3 -u "$mnt" 2>/dev/null && return
     timeout -k 5 10 umount "$mnt" 2>/dev/null
 }
 
 unmount_by_force() {
-    is_mounted "$mnt" || return 0
+    is_mounted || return 0
     fusermount3 -uz "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
 }
 
@@ -225,7 +231,7 @@ cleanup() {
     cd / || exit 1
     if [ -n "${FDSETFS_KEEP:-}" ]; then
         diag "kept: $dir"
-    elif is_mounted "$mnt"; then
+    elif is_mounted; then
         diag "still mounted, not removed: $mnt"
     else
         rm -rf --one-file-system "$dir"
@@ -287,9 +293,10 @@ mount_is_up() {
 # start_mount [OPTION]...: serves $store at $mnt. With FDSETFS_PLAIN it does nothing.
 start_mount() {
     [ -z "$plain" ] || return 0
+    ! is_mounted || bail_out "already mounted"
     # shellcheck disable=SC2086 # several words
     spawn daemon_pid "$daemon_log" "$fdsetfs" -f ${FDSETFS_OPTIONS:-} "$@" "$store" "$mnt"
-    if ! wait_for "the mount" mount_is_up || ! is_mounted "$mnt"; then
+    if ! wait_for "the mount" mount_is_up || ! is_mounted; then
         diag_daemon
         bail_out "fdsetfs did not mount"
     fi
@@ -304,6 +311,15 @@ stop_mount() {
     daemon_pid=
     forget "$pid"
     wait "$pid"
+}
+
+# kill_mount: the daemon dies at once, as by a crash; the mount point is free again.
+kill_mount() {
+    [ -n "$daemon_pid" ] || return 0
+    put_down "$daemon_pid"
+    forget "$daemon_pid"
+    daemon_pid=
+    wait_for "unmounting" unmount || unmount_by_force
 }
 
 # get_xattr FILE NAME: the value, or nothing.

@@ -102,26 +102,36 @@ is_alive() {
 
 # ---- migration ----
 
-# set_migration NAME WORD...: mapped-ram, multifd=CHANNELS, direct-io, max-bandwidth=BYTES,
-# downtime-limit=MS. Everything that is not named is off.
+# set_migration NAME [mapped-ram] [multifd=CHANNELS] [direct-io] [PARAMETER=NUMBER]...: what is
+# not named is off, or without a limit.
 set_migration() {
-    local name=$1 word mapped=false multifd=false parameters='"direct-io":false'
+    local name=$1 word mapped=false multifd=false
+    local -A parameters=([direct-io]=false [max-bandwidth]=$((1 << 40)))
     shift
     for word; do
+        # shellcheck disable=SC2034 # set_parameters takes the array
         case $word in
             mapped-ram) mapped=true ;;
-            multifd=*) multifd=true parameters+=",\"multifd-channels\":${word#*=}" ;;
-            direct-io) parameters+=',"direct-io":true' ;;
-            *=*) parameters+=",\"${word%%=*}\":${word#*=}" ;;
+            multifd=*) multifd=true parameters[multifd-channels]=${word#*=} ;;
+            direct-io) parameters[direct-io]=true ;;
+            *=*) parameters[${word%%=*}]=${word#*=} ;;
             *) bail_out "set_migration: $word?" ;;
         esac
     done
-    parameters=${parameters/\"direct-io\":false,/}
-    [[ $parameters != *'"direct-io":true'* ]] || parameters=${parameters/\"direct-io\":false/}
     qmp "$name" migrate-set-capabilities "{\"capabilities\":[
         {\"capability\":\"mapped-ram\",\"state\":$mapped},
         {\"capability\":\"multifd\",\"state\":$multifd}]}" >/dev/null &&
-        qmp "$name" migrate-set-parameters "{${parameters#,}}" >/dev/null
+        set_parameters "$name" parameters
+}
+
+# set_parameters NAME ARRAY: an associative array of numbers and booleans.
+set_parameters() {
+    local -n values=$2
+    local key json=
+    for key in "${!values[@]}"; do
+        json+=,\"$key\":${values[$key]}
+    done
+    qmp "$1" migrate-set-parameters "{${json#,}}" >/dev/null
 }
 
 # start_migration NAME URI
@@ -139,25 +149,35 @@ save() {
     start_migration "$1" "$2" && wait_migration "$1"
 }
 
-migration_ram() {
-    qmp "$1" query-migrate | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
+migration_status() {
+    qmp "$1" query-migrate | sed -n 's/.*"status":"\([a-z-]*\)".*/\1/p'
 }
 
-has_sent() {
-    [ "$(migration_ram "$1" transferred)" -ge "$2" ]
+migration_ram() {
+    qmp "$1" query-migrate | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
 }
 
 rounds_reach() {
     [ "$(migration_ram "$1" dirty-sync-count)" -ge "$2" ]
 }
 
-# save_live NAME URI: with several rounds over changing memory before it may end.
-save_live() {
-    qmp "$1" migrate-set-parameters '{"downtime-limit":1}' >/dev/null &&
+# start_endless NAME URI: a live save that goes round and round over changing memory until
+# end_live; returns in the fourth round. At this speed a round takes longer than the guest
+# needs to change all its 8 MiB again.
+start_endless() {
+    qmp "$1" migrate-set-parameters '{"downtime-limit":1,"max-bandwidth":134217728}' >/dev/null &&
         start_migration "$1" "$2" &&
-        wait_for "a fourth round" rounds_reach "$1" 4 &&
-        qmp "$1" migrate-set-parameters '{"downtime-limit":60000}' >/dev/null &&
-        wait_migration "$1"
+        wait_for "a fourth round" rounds_reach "$1" 4
+}
+
+# end_live NAME: lets a live save come to its end.
+end_live() {
+    qmp "$1" migrate-set-parameters '{"downtime-limit":60000}' >/dev/null && wait_migration "$1"
+}
+
+# save_live NAME URI: whole, while the guest works.
+save_live() {
+    start_endless "$1" "$2" && end_live "$1"
 }
 
 # restore NAME URI: into a destination; returns when the memory is there, still paused.
