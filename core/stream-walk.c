@@ -22,6 +22,7 @@ typedef struct {
     gboolean vmdesc_sought;
     gsize next_device;   /* the next one of the description */
     gboolean no_footers; /* machine types of old: known once ram has started */
+    gboolean has_global_state;
     GHashTable *started; /* owned; borrows START sections, by id */
 } Walk;
 
@@ -219,6 +220,7 @@ static gboolean read_full(Walk *walk, FdsetSection *section, GError **error)
 
     if (!load_vmdesc(walk, error))
         return FALSE;
+    walk->has_global_state |= strcmp(section->name, "globalstate") == 0;
     device = next_device(walk);
     if (device != NULL && strcmp(device->name, section->name) == 0 &&
         device->instance_id == section->instance_id) {
@@ -304,6 +306,22 @@ static gboolean check_devices(Walk *walk, GError **error)
     return TRUE;
 }
 
+/*
+ * Without a description the devices' ends were searched for, and what a guest
+ * put into a device can look like one. QEMU registers globalstate last of all
+ * that is there at start, and no guest writes into it; the machine types that
+ * do not have it have no configuration section either (both came with 2.4).
+ */
+static gboolean check_global_state(Walk *walk, GError **error)
+{
+    if (walk->has_global_state || fdset_configuration_machine(walk->stream->configuration) == NULL)
+        return TRUE;
+    return fdset_reader_refuse(
+        walk->reader, error, FDSET_ERROR_TRUNCATED,
+        "neither a device description nor a section 'globalstate' before " FDSET_HEX,
+        fdset_reader_tell(walk->reader));
+}
+
 /* The stream has no description that ends with the file: then nothing may follow. */
 static gboolean check_last_byte(Walk *walk, GError **error)
 {
@@ -314,7 +332,7 @@ static gboolean check_last_byte(Walk *walk, GError **error)
 
     walk->stream->end = offset;
     if (left == 0)
-        return TRUE;
+        return check_global_state(walk, error);
     if (!fdset_reader_u8(walk->reader, &type, "section type", error))
         return FALSE;
     if (type != FDSET_SECTION_VMDESCRIPTION)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* set-internal.h - what set.c, handle.c and settle.c share. */
+#ifndef FDSET_SET_INTERNAL_H
+#define FDSET_SET_INTERNAL_H
+
+#include "core/handle.h"
+#include "core/image.h"
+#include "core/set.h"
+
+#include <sys/stat.h>
+
+struct FdsetSet {
+    gatomicrefcount refs;
+    FdsetShared *shared; /* borrowed */
+    guint32 id;
+    char *name; /* "fdset 7" */
+    char *path; /* STORE/7 */
+    int store_dirfd; /* borrowed from the store */
+    int dirfd;
+    GMutex lock;    /* protects all below; never held while waiting for a request */
+    GCond changed;  /* a handle was closed, flushed or expelled, or the set has settled */
+    FdsetManifest *manifest;
+    char *damage;       /* nullable: why the set cannot be used */
+    FdsetImage *image;  /* open while there are users */
+    guint image_users;
+    GPtrArray *writers; /* borrowed FdsetHandle of the session, main first; its channels' owner */
+    guint n_readers;
+    guint16 session_first; /* number of the session's first channel */
+    gboolean header_only;  /* the session may only rewrite the header */
+    gboolean settling;
+    gboolean crashed;   /* the next settling follows a crash of the daemon */
+    gboolean lost;      /* ... and of the host: what was not synced may be gone */
+    gboolean foreign;   /* read-only store: another daemon writes it now */
+    struct stat stamp;  /* of the manifest's file when it was loaded */
+    char *removed;      /* nullable: the directory's new name */
+    char *last_error;   /* nullable */
+    gint64 last_write;  /* microseconds since the epoch */
+};
+
+struct FdsetHandle {
+    FdsetSet *set;         /* owned reference */
+    FdsetChannel *channel; /* of the image; NULL: a reader, or refused */
+    const FdsetRule *refused; /* refuse=write, or expelled: what every write is answered with */
+    gboolean reader;
+    gboolean main; /* the first writer of its session */
+    gboolean direct;
+    gboolean wrote;   /* protected by the set's lock, as is what follows */
+    gboolean flushed; /* nothing was written since the last FLUSH */
+};
+
+/* Opens the image, or adds a user to it. Lock held. Errors name the file. */
+gboolean fdset_set_use_image(FdsetSet *set, gboolean find_size, GError **error);
+/* Drops a user; the last one closes the image. Lock held. */
+void fdset_set_drop_image(FdsetSet *set);
+
+/* Takes size and channels over from the image and saves the manifest. Lock held. */
+gboolean fdset_set_save(FdsetSet *set, gboolean durable, GError **error);
+
+/* The session has ended: hands the set to a settler. The image is open. Lock held. */
+void fdset_set_start_settling(FdsetSet *set);
+
+/*
+ * After loading: settles what a crash left unfinished. 'writer' as for
+ * fdset_set_load(). Lock held. Errors: the image cannot be opened.
+ */
+gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error);
+
+/* Logs and keeps an incident. 'channel' as for fdset_incidents_add(). Lock held. */
+void fdset_set_report(FdsetSet *set, int channel, int errnum, const char *rule, const char *text);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What happens to a set when its session has ended, or when a crash ended it:
+ * its stream is parsed, the verdict published, everything synced, and only then
+ * the manifest says durable. Runs in a settler thread; a new session in the
+ * middle of the sync makes it give up (the manifest's generation tells).
+ */
+#include "config.h"
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/set-internal.h"
+#include "core/stream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error)
+{
+    FdsetManifest *manifest = set->manifest;
+    g_autofree char *boot = fdset_boot_id();
+    gboolean header_only = manifest->session && manifest->state == FDSET_STATE_COMPLETE;
+
+    if (manifest->durable && !manifest->session)
+        return TRUE;
+    set->foreign = writer && manifest->session && !header_only;
+    if (writer)
+        return TRUE;
+    set->crashed = TRUE;
+    set->lost = g_strcmp0(boot, manifest->boot) != 0 && !header_only;
+    if (set->lost)
+        manifest->state = FDSET_STATE_PARTIAL;
+    if (!fdset_set_use_image(set, manifest->session, error))
+        return FALSE;
+    manifest->size = fdset_image_size(set->image);
+    if (!set->shared->policy->read_only)
+        fdset_set_start_settling(set);
+    fdset_set_drop_image(set);
+    return TRUE;
+}
+
+void fdset_set_start_settling(FdsetSet *set)
+{
+    set->settling = TRUE;
+    set->image_users++;
+    g_thread_pool_push(set->shared->settlers, fdset_set_ref(set), NULL);
+}
+
+static gboolean has_magic(const FdsetSource *source, guint64 offset)
+{
+    static const char magic[4] = "QEVM";
+    char found[4];
+
+    return fdset_source_read(source, offset, found, sizeof found, "magic", NULL) &&
+           memcmp(found, magic, sizeof magic) == 0;
+}
+
+/*
+ * Where the stream starts: where the main channel truncated to, or at 0 in a
+ * file that was copied in.
+ */
+static guint64 find_stream(const FdsetSource *source, guint64 truncated_to)
+{
+    return !has_magic(source, truncated_to) && has_magic(source, 0) ? 0 : truncated_to;
+}
+
+/* TRUE: complete, and where its stream starts. FALSE: why it is partial. */
+static gboolean judge(FdsetSet *set, guint64 *offset, GError **error)
+{
+    FdsetSource source;
+    int r;
+
+    fdset_image_source(set->image, &source, set->name);
+    if (set->lost) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT,
+                    "%s: the host restarted before everything was on stable storage: save it again",
+                    set->name);
+        return FALSE;
+    }
+    r = set->crashed ? fdset_image_recover(set->image) : 0;
+    if (r < 0) {
+        fdset_error_set_errno(error, -r, "%s: cannot recover its block map", set->name);
+        return FALSE;
+    }
+    *offset = find_stream(&source, *offset);
+    return fdset_stream_is_complete(&source, *offset, error);
+}
+
+static void report_error(FdsetSet *set, const GError *error)
+{
+    fdset_set_report(set, -1, fdset_error_to_errno((FdsetError)error->code), "failure",
+                     error->message);
+}
+
+/* The verdict is out: opens go on. Returns the generation it is about. */
+static guint64 publish(FdsetSet *set, gboolean complete, guint64 offset, const GError *reason)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->lock);
+    FdsetManifest *manifest = set->manifest;
+    g_autoptr(GError) error = NULL;
+
+    g_free(manifest->reason);
+    manifest->reason = complete ? NULL : g_strdup(reason->message);
+    manifest->state = complete ? FDSET_STATE_COMPLETE : FDSET_STATE_PARTIAL;
+    manifest->stream_offset = offset;
+    manifest->session = FALSE;
+    if (set->last_write && !set->header_only)
+        manifest->mtime = set->last_write * 1000;
+    if (!fdset_set_save(set, FALSE, &error))
+        report_error(set, error);
+    g_info("%s: %s, %" G_GUINT64_FORMAT " bytes, %u channels%s%s", set->name,
+           fdset_state_name(manifest->state), manifest->size, manifest->channels->len,
+           complete ? "" : ": ", complete ? "" : manifest->reason);
+    set->settling = set->header_only = set->crashed = set->lost = FALSE;
+    g_cond_broadcast(&set->changed);
+    return manifest->generation;
+}
+
+static gboolean sync_all(FdsetSet *set, GBytes **sums, guint64 *n_data, GError **error)
+{
+    int r = fdset_image_sync(set->image, NULL);
+
+    if (r == 0)
+        r = fdset_image_sum(set->image, sums, n_data);
+    if (r < 0) {
+        fdset_error_set_errno(error, -r, "%s: cannot be made durable", set->path);
+        return FALSE;
+    }
+    if (!fdset_fd_replace_file(set->dirfd, "sums", g_bytes_get_data(*sums, NULL),
+                               g_bytes_get_size(*sums), TRUE, error))
+        return FALSE;
+    if (fsync(set->store_dirfd) == 0)
+        return TRUE;
+    fdset_error_set_errno(error, errno, "%s: cannot sync", set->shared->path);
+    return FALSE;
+}
+
+/* What could not be synced may be gone at any time: the save is not to be called complete. */
+static void not_durable(FdsetSet *set, const GError *error)
+{
+    report_error(set, error);
+    set->manifest->state = FDSET_STATE_PARTIAL;
+    g_free(set->manifest->reason);
+    set->manifest->reason = g_strdup(error->message);
+    fdset_set_save(set, FALSE, NULL);
+}
+
+static void make_durable(FdsetSet *set, guint64 generation)
+{
+    FdsetManifest *manifest = set->manifest;
+    g_autoptr(GBytes) sums = NULL;
+    g_autoptr(GError) error = NULL;
+    guint64 n_data = 0;
+    gboolean synced = sync_all(set, &sums, &n_data, &error);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->lock);
+
+    if (manifest->generation != generation || set->removed)
+        return;
+    if (!synced) {
+        not_durable(set, error);
+        return;
+    }
+    fdset_digest_bytes(&manifest->key, g_bytes_get_data(sums, NULL), g_bytes_get_size(sums),
+                       manifest->sums);
+    manifest->data_blocks = n_data;
+    manifest->durable = TRUE;
+    if (!fdset_set_save(set, TRUE, &error)) {
+        manifest->durable = FALSE;
+        not_durable(set, error);
+        return;
+    }
+    g_info("%s: %s and on stable storage", set->name, fdset_state_name(manifest->state));
+    g_cond_broadcast(&set->changed);
+}
+
+void fdset_set_settle(gpointer data, gpointer unused)
+{
+    g_autoptr(FdsetSet) set = data;
+    g_autoptr(GError) reason = NULL;
+    guint64 offset = set->manifest->stream_offset;
+    gboolean complete = judge(set, &offset, &reason);
+
+    make_durable(set, publish(set, complete, offset, reason));
+    g_mutex_lock(&set->lock);
+    fdset_set_drop_image(set);
+    g_mutex_unlock(&set->lock);
+}

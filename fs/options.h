@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * options.h - the command line of fdsetfs, as mount(8) and people give it.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include "core/policy.h"
+#include "fs/fuse.h"
+
+typedef struct {
+    char *store;      /* as given */
+    char *mountpoint; /* as given */
+    gboolean foreground;
+    gboolean debug;
+    gboolean help;
+    gboolean version;
+    FdsetPolicy policy;
+    GPtrArray *channel_dirs;  /* what policy.channel_dirs points into */
+    struct fuse_args session; /* what is left for libfuse */
+} FsOptions;
+
+/*
+ * Parses the command line. Errors: FDSET_ERROR_USAGE, saying which option and
+ * what it takes. With help or version set, the operands may be missing.
+ */
+FsOptions *fs_options_parse(int argc, char **argv, GError **error);
+void fs_options_free(FsOptions *options);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsOptions, fs_options_free)
+
+/* The text of --help; static. */
+const char *fs_options_help(void);
+
+#endif
