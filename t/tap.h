@@ -12,16 +12,11 @@
 
 static inline void tap_init(int argc, char **argv)
 {
-    GPtrArray *args = g_ptr_array_new();
-    char **vector;
+    char tap[] = "--tap";
+    char *with_tap[] = {argv[0], tap, NULL};
+    char **vector = argc < 2 ? with_tap : argv;
 
-    for (int i = 0; i < argc; i++)
-        g_ptr_array_add(args, argv[i]);
-    if (argc < 2)
-        g_ptr_array_add(args, g_strdup("--tap"));
-    argc = (int)args->len;
-    g_ptr_array_add(args, NULL);
-    vector = (char **)g_ptr_array_free(args, FALSE);
+    argc = MAX(argc, 2);
     g_test_init(&argc, &vector, NULL);
 }
 
