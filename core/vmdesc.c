@@ -114,6 +114,7 @@ gboolean fdset_vmdesc_find(const FdsetSource *source, guint64 from, guint64 *off
 typedef struct {
     FdsetVmdesc *vmdesc;
     gsize depth;
+    char closing[DEPTH_MAX]; /* the bracket that ends each level */
     gboolean in_string, escaped;
     gboolean in_devices;
     gsize string, string_end; /* the string seen last */
@@ -152,9 +153,10 @@ static gboolean scan_open(Scan *scan, gsize i, GError **error)
 {
     char c = scan->vmdesc->text[i];
 
-    if (++scan->depth > DEPTH_MAX)
+    if (scan->depth == DEPTH_MAX)
         return refuse(scan->vmdesc, error, FDSET_ERROR_LIMIT,
                       "is nested deeper than the " G_STRINGIFY(DEPTH_MAX) " levels allowed");
+    scan->closing[scan->depth++] = c == '{' ? '}' : ']';
     if (scan->depth == 2 && c == '[' && last_string_is(scan, "devices"))
         scan->in_devices = TRUE;
     if (scan->depth == 3 && c == '{' && scan->in_devices)
@@ -168,6 +170,8 @@ static gboolean scan_close(Scan *scan, gsize i, GError **error)
 
     if (scan->depth == 0 || (scan->depth == 1 && i + 1 != vmdesc->len))
         return refuse(vmdesc, error, FDSET_ERROR_FORMAT, "goes on behind its last bracket");
+    if (vmdesc->text[i] != scan->closing[scan->depth - 1])
+        return refuse(vmdesc, error, FDSET_ERROR_FORMAT, "has brackets that do not match");
     if (scan->depth == 3 && scan->in_devices && vmdesc->text[i] == '}') {
         Device device = {.start = scan->device, .len = i + 1 - scan->device};
 

@@ -28,7 +28,7 @@ typedef struct {
     const char *name;    /* the section's idstr */
     guint32 instance_id; /* of the section */
     guint64 length;      /* bytes of the section's body, header and footer not counted */
-    gboolean has_length; /* FALSE when its fields make no sense or are too many */
+    gboolean has_length; /* FALSE when the sizes of its fields make no sense */
 } FdsetVmdescDevice;
 
 /*
@@ -42,7 +42,8 @@ gboolean fdset_vmdesc_find(const FdsetSource *source, guint64 from, guint64 *off
 
 /*
  * Reads the description whose type byte is at 'offset', as found. Errors: LIMIT
- * for its size, depth or number of devices, FORMAT when it is no such JSON.
+ * for its size, its depth, the number of devices or the JSON of one of them,
+ * FORMAT when it is no such JSON.
  */
 FdsetVmdesc *fdset_vmdesc_read(const FdsetSource *source, guint64 offset, guint32 len,
                                GError **error);
@@ -56,7 +57,7 @@ guint64 fdset_vmdesc_page_size(const FdsetVmdesc *vmdesc);
 gsize fdset_vmdesc_n_devices(const FdsetVmdesc *vmdesc);
 const FdsetVmdescDevice *fdset_vmdesc_device(const FdsetVmdesc *vmdesc, gsize i);
 
-/* The JSON object of device 'i', parsed anew: the caller unrefs. Error: FORMAT, LIMIT. */
+/* The JSON object of device 'i', parsed anew: the caller unrefs. Errors: FORMAT, LIMIT. */
 JsonNode *fdset_vmdesc_device_json(const FdsetVmdesc *vmdesc, gsize i, GError **error);
 
 /*
