@@ -72,17 +72,18 @@ FdsetRam *fdset_ram_read(FdsetReader *reader, const FdsetRamLayout *layout, guin
                          GError **error)
 {
     g_autoptr(FdsetRam) ram = g_new0(FdsetRam, 1);
+    const FdsetRamblock *last = NULL;
 
     ram->layout = *layout;
     ram->page_size = page_size;
     ram->blocks = g_ptr_array_new_with_free_func((GDestroyNotify)fdset_ramblock_free);
     ram->names = g_hash_table_new(g_str_hash, g_str_equal);
-    if (!read_blocks(ram, reader, error) || !fdset_ram_walk(ram, reader, NULL, NULL, error))
+    if (!read_blocks(ram, reader, error) || !fdset_ram_walk(ram, reader, &last, NULL, NULL, error))
         return NULL;
     return g_steal_pointer(&ram);
 }
 
-/* Sets page->block; *current is the block of the record before. */
+/* Sets page->block, which is that of the record before. */
 static gboolean read_block_name(const FdsetRam *ram, FdsetReader *reader, guint64 flags,
                                 FdsetPage *page, GError **error)
 {
@@ -180,15 +181,16 @@ static gboolean read_page(const FdsetRam *ram, FdsetReader *reader, guint64 word
     return fdset_reader_skip(reader, page->len, "page", error);
 }
 
-gboolean fdset_ram_walk(const FdsetRam *ram, FdsetReader *reader, FdsetPageFunc func,
-                        gpointer opaque, GError **error)
+gboolean fdset_ram_walk(const FdsetRam *ram, FdsetReader *reader, const FdsetRamblock **last,
+                        FdsetPageFunc func, gpointer opaque, GError **error)
 {
-    FdsetPage page = {.block = NULL};
+    FdsetPage page = {.block = *last};
     guint64 word;
 
     while (fdset_reader_u64(reader, &word, "word of the ram section", error)) {
         switch (word & FLAGS_MASK & ~(guint64)FLAG_CONTINUE) {
         case FLAG_EOS:
+            *last = page.block;
             return TRUE;
         case FLAG_MULTIFD_FLUSH:
             break;

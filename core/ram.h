@@ -48,10 +48,12 @@ FdsetRam *fdset_ram_read(FdsetReader *reader, const FdsetRamLayout *layout, guin
 
 /*
  * Walks the words of a PART or END body through its end-of-section word; every
- * record is checked against its block. 'func' may be NULL.
+ * record is checked against its block. *last is the block of the record before,
+ * NULL at first: a record goes on with it also across sections. 'func' may be
+ * NULL.
  */
-gboolean fdset_ram_walk(const FdsetRam *ram, FdsetReader *reader, FdsetPageFunc func,
-                        gpointer opaque, GError **error);
+gboolean fdset_ram_walk(const FdsetRam *ram, FdsetReader *reader, const FdsetRamblock **last,
+                        FdsetPageFunc func, gpointer opaque, GError **error);
 
 gsize fdset_ram_n_blocks(const FdsetRam *ram);
 

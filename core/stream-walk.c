@@ -19,6 +19,7 @@ typedef struct {
     const FdsetStreamWalk *how;
     RamState ram_state;
     guint32 ram_id;
+    const FdsetRamblock *last_block; /* of the page record seen last */
     gboolean vmdesc_sought;
     gsize next_device;   /* the next one of the description */
     gboolean no_footers; /* machine types of old: known once ram has started */
@@ -268,8 +269,8 @@ static gboolean read_more(Walk *walk, guint8 type, GError **error)
     if (walk->ram_state == RAM_ENDED)
         return fdset_reader_refuse(walk->reader, error, FDSET_ERROR_FORMAT,
                                    "ram section goes on at " FDSET_HEX " behind its end", offset);
-    if (!fdset_ram_walk(walk->stream->ram, walk->reader, walk->how->func, walk->how->opaque,
-                        error) ||
+    if (!fdset_ram_walk(walk->stream->ram, walk->reader, &walk->last_block, walk->how->func,
+                        walk->how->opaque, error) ||
         !read_footer(walk, id, error))
         return FALSE;
     if (type == FDSET_SECTION_END)

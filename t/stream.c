@@ -379,8 +379,8 @@ static void test_pages_are_reported(void)
     stream_file_source(file, G_MAXUINT64, &source);
     stream = fdset_stream_parse_pages(&source, 0, count_page, &count, &error);
     g_assert_no_error(error);
-    g_assert_cmpuint(count.pages, ==, 7 + 2 + 1);
-    g_assert_cmpuint(count.present, ==, 5 + 1 + 1);
+    g_assert_cmpuint(count.pages, ==, 7 + 2 + 1 + 1);
+    g_assert_cmpuint(count.present, ==, 5 + 1 + 1 + 1);
     stopped = fdset_stream_parse_pages(&source, 0, stop_at_once, NULL, &error);
     g_assert_null(stopped);
     g_assert_error(error, FDSET_ERROR, FDSET_ERROR_NO_SPACE);

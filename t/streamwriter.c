@@ -218,33 +218,45 @@ static void put_ram_start(Writer *writer)
     put_end_of_ram_section(writer);
 }
 
-static void put_streamed_block(Writer *writer, const StreamBlock *block)
+/* The record of one page; it goes on with the block of the record before when 'more'. */
+static void put_record(Writer *writer, const StreamBlock *block, guint64 page, gboolean more)
 {
-    for (guint64 page = 0; page < block->pages; page++) {
-        guint64 flags = (page == 0 ? 0 : 0x20) | (stream_page_present(page) ? 0x08 : 0x02);
+    guint64 flags = (more ? 0x20 : 0) | (stream_page_present(page) ? 0x08 : 0x02);
 
-        mark(writer, block->name, "record");
-        put_be(writer, page * writer->page_size | flags, 8);
-        if (page == 0)
-            put_name(writer, block->name);
-        if (stream_page_present(page))
-            put_page(writer, block->name, page);
-        else
-            put_be(writer, 0, 1);
+    put_be(writer, page * writer->page_size | flags, 8);
+    if (!more)
+        put_name(writer, block->name);
+    if (stream_page_present(page))
+        put_page(writer, block->name, page);
+    else
+        put_be(writer, 0, 1);
+}
+
+/* All pages in PART; END has the last block's first one once more and goes on with that block. */
+static void put_records(Writer *writer, guint8 type)
+{
+    const StreamBlock *last = NULL;
+
+    for (gsize i = 0; i < writer->shape->n_blocks; i++) {
+        const StreamBlock *block = &writer->shape->blocks[i];
+
+        if (block->shared)
+            continue;
+        last = block;
+        for (guint64 page = 0; type == 0x02 && page < block->pages; page++)
+            put_record(writer, block, page, page > 0);
     }
+    if (type == 0x03 && last != NULL)
+        put_record(writer, last, 0, TRUE);
 }
 
 static void put_ram_more(Writer *writer, guint8 type)
 {
-    const StreamShape *shape = writer->shape;
-
     mark(writer, type == 0x03 ? "ram:end" : "ram:part", NULL);
     put_be(writer, type, 1);
     put_be(writer, RAM_ID, 4);
-    for (gsize i = 0; shape->capability == NULL && type == 0x02 && i < shape->n_blocks; i++) {
-        if (!shape->blocks[i].shared)
-            put_streamed_block(writer, &shape->blocks[i]);
-    }
+    if (writer->shape->capability == NULL)
+        put_records(writer, type);
     put_end_of_ram_section(writer);
 }
 
