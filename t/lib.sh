@@ -43,11 +43,16 @@ diag() {
     printf '%s\n' "$*" | sed 's/^/# /'
 }
 
-# diag_file NAME FILE: the end of a log as diagnostics.
+# diag_file NAME FILE: what is new in a log since it was last shown, 25 lines at most.
+declare -A shown_bytes=()
 diag_file() {
-    [ -s "$2" ] || return 0
+    local from=${shown_bytes[$2]:-0} size
+    size=$(stat -c %s "$2" 2>/dev/null) || return 0
+    [ "$size" -ne "$from" ] || return 0
+    [ "$size" -gt "$from" ] || from=0
+    shown_bytes[$2]=$size
     diag "--- $1:"
-    tail -n 25 "$2" | tr -cd '\11\12\40-\176' | sed 's/^/#     /'
+    tail -c "+$((from + 1))" "$2" | tail -n 25 | tr -cd '\11\12\40-\176' | sed 's/^/#     /'
 }
 
 pass() {
@@ -79,6 +84,7 @@ ok() {
         pass "$claim"
     else
         fail "$claim" "status $status: $*"
+        unset "shown_bytes[$dir/output]"
         diag_file output "$dir/output"
     fi
 }
