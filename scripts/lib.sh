@@ -248,7 +248,7 @@ build() {
     local where=$top_srcdir/build/$1
     shift
     mkdir -p "$where"
-    note "configure $*"
+    note "configure${*:+ $*}"
     (cd "$where" && logged configure.log "$top_srcdir/configure" "$@") || return 1
     note "make -j$(nproc)"
     logged "$where/make.log" make -C "$where" "-j$(nproc)"
