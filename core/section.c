@@ -107,34 +107,26 @@ gboolean fdset_section_can_follow(FdsetReader *reader, const FdsetSectionContext
     }
 }
 
-/* Looks for the footer in the next 'len' bytes; leaves the cursor at it, or where to go on. */
-static gboolean search_chunk(FdsetReader *reader, guint32 id, gsize len, gboolean *found,
-                             const FdsetSectionContext *context, GError **error)
+/* Moves to the next place in the next 'len' bytes where the footer's bytes stand, or behind them.
+ */
+static gboolean seek_footer(FdsetReader *reader, guint32 id, gsize len, gboolean *found,
+                            GError **error)
 {
+    const guint8 footer[FDSET_SECTION_FOOTER_BYTES] = {
+        FDSET_SECTION_FOOTER, (guint8)(id >> 24), (guint8)(id >> 16), (guint8)(id >> 8), (guint8)id,
+    };
     guint64 start = fdset_reader_tell(reader);
-    gsize at = 0;
+    const guint8 *bytes = fdset_reader_peek(reader, len, "section", error);
+    const guint8 *at;
 
-    *found = FALSE;
-    while (at < len) {
-        const guint8 *bytes, *footer;
-
-        fdset_reader_seek(reader, start + at);
-        bytes = fdset_reader_peek(reader, len - at, "section", error);
-        if (bytes == NULL)
-            return FALSE;
-        footer = memchr(bytes, FDSET_SECTION_FOOTER, len - at);
-        if (footer == NULL)
-            break;
-        at += (gsize)(footer - bytes);
-        fdset_reader_seek(reader, start + at);
-        if (fdset_section_skip_footer(reader, id) && fdset_section_can_follow(reader, context)) {
-            fdset_reader_seek(reader, start + at);
-            *found = TRUE;
-            return TRUE;
-        }
-        at++;
-    }
-    fdset_reader_seek(reader, start + len);
+    if (bytes == NULL)
+        return FALSE;
+    at = memmem(bytes, len, footer, sizeof footer);
+    *found = at != NULL;
+    if (at != NULL)
+        fdset_reader_seek(reader, start + (guint64)(at - bytes));
+    else /* the footer may start in the last bytes of this piece */
+        fdset_reader_seek(reader, start + len - MIN(len - 1, sizeof footer - 1));
     return TRUE;
 }
 
@@ -145,12 +137,19 @@ gboolean fdset_section_find_footer(FdsetReader *reader, guint32 id, guint64 limi
 
     while (fdset_reader_tell(reader) - start < limit && fdset_reader_left(reader) > 0) {
         gsize len = (gsize)MIN(fdset_reader_left(reader), FDSET_READER_PEEK_MAX);
+        guint64 offset;
         gboolean found;
 
-        if (!search_chunk(reader, id, len, &found, context, error))
+        if (!seek_footer(reader, id, len, &found, error))
             return FALSE;
-        if (found)
+        if (!found)
+            continue;
+        offset = fdset_reader_tell(reader);
+        if (fdset_section_skip_footer(reader, id) && fdset_section_can_follow(reader, context)) {
+            fdset_reader_seek(reader, offset);
             return TRUE;
+        }
+        fdset_reader_seek(reader, offset + 1);
     }
     if (fdset_reader_left(reader) > 0)
         return fdset_reader_refuse(
