@@ -125,6 +125,7 @@ static gboolean begin_session(FdsetSet *set, GError **error)
         last = MAX(last, ((const FdsetChannelInfo *)channels->pdata[i])->number);
     set->session_first = (guint16)(last + 1);
     set->header_only = set->manifest->state == FDSET_STATE_COMPLETE;
+    set->touched = FALSE;
     set->manifest->session = TRUE;
     set->manifest->durable = FALSE;
     memset(set->manifest->sums, 0, sizeof set->manifest->sums);
@@ -295,7 +296,7 @@ static int begin_write(FdsetHandle *handle, gsize len, guint64 offset)
 
     if (r < 0)
         return r;
-    handle->wrote = TRUE;
+    handle->wrote = set->touched = TRUE;
     handle->flushed = FALSE;
     set->last_write = g_get_real_time();
     if (!set->header_only || offset + len <= set->manifest->stream_offset)
@@ -372,6 +373,25 @@ static int expel(FdsetHandle *handle)
     return -fdset_rule_errno(rule);
 }
 
+/*
+ * Of the two descriptors a manager opened, QEMU uses the one added last, also for
+ * its main channel: the first to truncate an untouched session is the main one.
+ * Lock held.
+ */
+static void take_over(FdsetHandle *handle)
+{
+    GPtrArray *writers = handle->set->writers;
+    FdsetHandle *first = writers->pdata[0];
+
+    handle->set->touched = TRUE;
+    if (handle->main)
+        return;
+    first->main = FALSE;
+    handle->main = TRUE;
+    g_ptr_array_remove(writers, handle);
+    g_ptr_array_insert(writers, 0, handle);
+}
+
 /* The files of earlier sessions' channels that the truncation left without a block. Lock held. */
 static int remove_unused_channels(FdsetSet *set)
 {
@@ -393,10 +413,12 @@ static int check_truncate(FdsetHandle *handle)
 
     if (r < 0)
         return r;
-    if (!handle->main)
+    if (!handle->main && (set->touched || handle->direct))
         return expel(handle);
-    if (!set->header_only)
+    if (!set->header_only) {
+        take_over(handle);
         return 0;
+    }
     text = g_strdup_printf("%s: a truncation of a complete set: save into another number, or "
                            "remove this one first (rm)",
                            set->name);

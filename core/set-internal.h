@@ -27,6 +27,7 @@ struct FdsetSet {
     guint n_readers;
     guint16 session_first; /* number of the session's first channel */
     gboolean header_only;  /* the session may only rewrite the header */
+    gboolean touched;      /* somebody wrote or truncated in this session */
     gboolean settling;
     gboolean crashed;   /* the next settling follows a crash of the daemon */
     gboolean lost;      /* ... and of the host: what was not synced may be gone */
@@ -42,7 +43,7 @@ struct FdsetHandle {
     FdsetChannel *channel; /* of the image; NULL: a reader, or refused */
     const FdsetRule *refused; /* refuse=write, or expelled: what every write is answered with */
     gboolean reader;
-    gboolean main; /* the first writer of its session */
+    gboolean main; /* the first writer of its session, see take_over() */
     gboolean direct;
     gboolean wrote;   /* protected by the set's lock, as is what follows */
     gboolean flushed; /* nothing was written since the last FLUSH */
