@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <xxhash.h>
+#ifdef HAVE_XXH_DISPATCH
+#include <xxh_x86dispatch.h> /* the widest vectors this CPU has, at run time */
+#endif
 
 gboolean fdset_key_generate(FdsetKey *key, GError **error)
 {
