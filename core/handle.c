@@ -91,6 +91,7 @@ static void report_rule(FdsetSet *set, const FdsetRule *rule, int flags)
     g_autofree char *text = fdset_rule_explain(rule, set->id, flags);
 
     fdset_set_report(set, -1, fdset_rule_errno(rule), fdset_rule_name(rule), text);
+    fdset_set_tell(set, FDSET_EVENT_REFUSED, text);
 }
 
 /* Turns an error of a control call into a report and -errno. */
@@ -130,6 +131,7 @@ static gboolean begin_session(FdsetSet *set, GError **error)
     set->manifest->durable = FALSE;
     memset(set->manifest->sums, 0, sizeof set->manifest->sums);
     set->manifest->generation++;
+    fdset_set_tell(set, FDSET_EVENT_SESSION_STARTED, NULL);
     return fdset_set_save(set, was_durable, error);
 }
 

@@ -66,6 +66,9 @@ void fdset_set_start_settling(FdsetSet *set);
  */
 gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error);
 
+/* Tells those who watch. Lock held. */
+void fdset_set_tell(FdsetSet *set, FdsetEvent event, const char *text);
+
 /* Logs and keeps an incident. 'channel' as for fdset_incidents_add(). Lock held. */
 void fdset_set_report(FdsetSet *set, int channel, int errnum, const char *rule, const char *text);
 

@@ -308,6 +308,12 @@ char *fdset_set_last_error(FdsetSet *set)
     return g_strdup(set->manifest->reason);
 }
 
+void fdset_set_tell(FdsetSet *set, FdsetEvent event, const char *text)
+{
+    if (set->shared->event)
+        set->shared->event(set->shared->event_data, event, set->id, text);
+}
+
 void fdset_set_report(FdsetSet *set, int channel, int errnum, const char *rule, const char *text)
 {
     g_free(set->last_error);

@@ -16,6 +16,21 @@
 #include "core/manifest.h"
 #include "core/policy.h"
 
+/* What happens to a set, for those who watch. */
+typedef enum {
+    FDSET_EVENT_SESSION_STARTED,
+    FDSET_EVENT_PARTIAL,  /* text: why */
+    FDSET_EVENT_COMPLETE,
+    FDSET_EVENT_DURABLE,
+    FDSET_EVENT_REFUSED, /* text: the reason */
+} FdsetEvent;
+
+/*
+ * Told in the thread where it happens, with the set's lock held: it must not
+ * call back into core/, only take note. 'text' is borrowed and may be NULL.
+ */
+typedef void (*FdsetEventFunc)(gpointer data, FdsetEvent event, guint32 id, const char *text);
+
 /* What the sets of one store share; lives longer than any of them. */
 typedef struct {
     const FdsetPolicy *policy;
@@ -23,6 +38,8 @@ typedef struct {
     char *path;            /* the store's directory, absolute */
     char *uuid;            /* names the store in channel directories */
     GThreadPool *settlers; /* takes references to sets; NULL on a read-only store */
+    FdsetEventFunc event;  /* nullable */
+    gpointer event_data;
 } FdsetShared;
 
 typedef struct FdsetSet FdsetSet;

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/libvirt.h"
 #include "core/set-internal.h"
 #include "core/stream.h"
 
@@ -56,12 +57,21 @@ static gboolean has_magic(const FdsetSource *source, guint64 offset)
 }
 
 /*
- * Where the stream starts: where the main channel truncated to, or at 0 in a
- * file that was copied in.
+ * Where the stream starts: where the main channel truncated to, or for a file
+ * that was copied in, at 0 or behind a libvirt header.
  */
 static guint64 find_stream(const FdsetSource *source, guint64 truncated_to)
 {
-    return !has_magic(source, truncated_to) && has_magic(source, 0) ? 0 : truncated_to;
+    g_autoptr(FdsetLibvirt) header = NULL;
+
+    if (has_magic(source, truncated_to))
+        return truncated_to;
+    if (has_magic(source, 0))
+        return 0;
+    header = fdset_libvirt_parse(source, NULL);
+    if (header && has_magic(source, fdset_libvirt_stream_offset(header)))
+        return fdset_libvirt_stream_offset(header);
+    return truncated_to;
 }
 
 /* TRUE: complete, and where its stream starts. FALSE: why it is partial. */
@@ -111,6 +121,7 @@ static guint64 publish(FdsetSet *set, gboolean complete, guint64 offset, const G
     g_info("%s: %s, %" G_GUINT64_FORMAT " bytes, %u channels%s%s", set->name,
            fdset_state_name(manifest->state), manifest->size, manifest->channels->len,
            complete ? "" : ": ", complete ? "" : manifest->reason);
+    fdset_set_tell(set, complete ? FDSET_EVENT_COMPLETE : FDSET_EVENT_PARTIAL, manifest->reason);
     set->settling = set->header_only = set->crashed = set->lost = FALSE;
     g_cond_broadcast(&set->changed);
     return manifest->generation;
@@ -142,6 +153,7 @@ static void not_durable(FdsetSet *set, const GError *error)
     set->manifest->state = FDSET_STATE_PARTIAL;
     g_free(set->manifest->reason);
     set->manifest->reason = g_strdup(error->message);
+    fdset_set_tell(set, FDSET_EVENT_PARTIAL, error->message);
     fdset_set_save(set, FALSE, NULL);
 }
 
@@ -170,6 +182,8 @@ static void make_durable(FdsetSet *set, guint64 generation)
         return;
     }
     g_info("%s: %s and on stable storage", set->name, fdset_state_name(manifest->state));
+    if (manifest->state == FDSET_STATE_COMPLETE)
+        fdset_set_tell(set, FDSET_EVENT_DURABLE, NULL);
     g_cond_broadcast(&set->changed);
 }
 

@@ -368,6 +368,12 @@ int fdset_store_change(FdsetStore *store, const guint32 *mode, const guint32 *ui
     return 0;
 }
 
+void fdset_store_watch(FdsetStore *store, FdsetEventFunc func, gpointer data)
+{
+    store->shared.event_data = data;
+    store->shared.event = func;
+}
+
 FdsetIncidents *fdset_store_incidents(FdsetStore *store)
 {
     return store->shared.incidents;
