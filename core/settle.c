@@ -68,7 +68,7 @@ static guint64 find_stream(const FdsetSource *source, guint64 truncated_to)
         return truncated_to;
     if (has_magic(source, 0))
         return 0;
-    header = fdset_libvirt_parse(source, NULL);
+    header = fdset_libvirt_read(source, NULL);
     if (header && has_magic(source, fdset_libvirt_stream_offset(header)))
         return fdset_libvirt_stream_offset(header);
     return truncated_to;
