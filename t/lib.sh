@@ -273,6 +273,7 @@ watchdog_pid=$!
 # ---- the mount ----
 
 daemon_pid=
+daemon_runs=0                       # each run has a log of its own
 daemon_log=$dir/fdsetfs.log
 
 diag_daemon() {
@@ -300,6 +301,8 @@ mount_is_up() {
 start_mount() {
     [ -z "$plain" ] || return 0
     ! is_mounted || bail_out "already mounted"
+    daemon_runs=$((daemon_runs + 1))
+    daemon_log=$dir/fdsetfs.$daemon_runs.log
     # shellcheck disable=SC2086 # several words
     spawn daemon_pid "$daemon_log" "$fdsetfs" -f ${FDSETFS_OPTIONS:-} "$@" "$store" "$mnt"
     if ! wait_for "the mount" mount_is_up || ! is_mounted; then
