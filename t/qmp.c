@@ -39,7 +39,7 @@ static void G_GNUC_NORETURN G_GNUC_PRINTF(2, 3) die(int status, const char *form
     text = g_strdup_vprintf(format, args);
     va_end(args);
     g_printerr("qmp: %s\n", text);
-    exit(status);
+    _exit(status); /* whatever the callers hold is no leak */
 }
 
 static void limit_waiting(Monitor *monitor)
