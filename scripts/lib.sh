@@ -253,3 +253,21 @@ build() {
     note "make -j$(nproc)"
     logged "$where/make.log" make -C "$where" "-j$(nproc)"
 }
+
+# ---- results of tests ----
+
+# count_results DIR: how many passed, failed and were skipped, from automake's .trs files.
+count_results() {
+    find "$1" -name '*.trs' -exec cat {} + | awk '
+        $1 != ":test-result:" { next }
+        $2 == "PASS" || $2 == "XFAIL" { p++ }
+        $2 == "FAIL" || $2 == "XPASS" || $2 == "ERROR" { f++ }
+        $2 == "SKIP" { s++ }
+        END { print p + 0, f + 0, s + 0 }'
+}
+
+# tests_with RESULT DIR: the .trs files that have one that matches.
+tests_with() {
+    find "$2" -name '*.trs' -exec awk -v result="^($1)\$" \
+        '$1 == ":test-result:" && $2 ~ result { print FILENAME; nextfile }' {} + | sort
+}
