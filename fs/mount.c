@@ -5,7 +5,9 @@
 #include "fs/daemon.h"
 #include "fs/ops.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -51,6 +53,30 @@ static gboolean new_session(FsContext *context, FsOptions *options, GError **err
     return FALSE;
 }
 
+/*
+ * Makes the mount point absolute, as the daemon leaves its directory and has to
+ * unmount in the end. /dev/fd/N is a descriptor that somebody else has mounted.
+ */
+static gboolean find_mountpoint(FsOptions *options, GError **error)
+{
+    char *real = realpath(options->mountpoint, NULL);
+    int errnum = !real ? errno : !g_file_test(real, G_FILE_TEST_IS_DIR) ? ENOTDIR : 0;
+
+    if (g_str_has_prefix(options->mountpoint, "/dev/fd/")) {
+        free(real);
+        return TRUE;
+    }
+    if (errnum) {
+        fdset_error_set_errno(error, errnum, "%s: cannot mount here", options->mountpoint);
+        free(real);
+        return FALSE;
+    }
+    g_free(options->mountpoint);
+    options->mountpoint = g_strdup(real);
+    free(real);
+    return TRUE;
+}
+
 static gboolean mount_session(FsContext *context, const FsOptions *options, GError **error)
 {
     if (fuse_set_signal_handlers(context->session) < 0) {
@@ -85,13 +111,15 @@ gboolean fs_serve(FsOptions *options, int ready, GError **error)
 {
     g_auto(FsContext) context = {0};
 
+    /* What was asked for is checked first: opening an empty directory makes it a store. */
+    if (!find_mountpoint(options, error) || !new_session(&context, options, error))
+        return FALSE;
     raise_limits();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an errno, not the end */
     context.nodes = fs_nodes_new();
     context.files = fs_files_new();
     context.store = fdset_store_open(options->store, &options->policy, error);
-    if (!context.store || !new_session(&context, options, error) ||
-        !mount_session(&context, options, error))
+    if (!context.store || !mount_session(&context, options, error))
         return FALSE;
     g_info("serving %s at %s", options->store, options->mountpoint);
     if (ready >= 0)

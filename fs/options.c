@@ -64,17 +64,18 @@ static const Choice choices[] = {
 G_STATIC_ASSERT(sizeof(FdsetProfile) == sizeof(int) && sizeof(FdsetDio) == sizeof(int));
 
 /* What mount(8) and fstab say to themselves. */
-static const char *const ignored[] = {"auto", "noauto", "user", "nouser",
-                                      "users", "nofail", "_netdev", NULL};
+static const char *const ignored[] = {"defaults", "auto",   "noauto",  "user",     "nouser",
+                                      "users",    "nofail", "_netdev", "relatime", NULL};
 
-enum { KEY_HELP, KEY_VERSION, KEY_FOREGROUND, KEY_DEBUG, KEY_SINGLE, KEY_RO };
+enum { KEY_HELP, KEY_VERSION, KEY_FOREGROUND, KEY_DEBUG, KEY_SINGLE, KEY_RO, KEY_RW };
 
 static const struct fuse_opt specs[] = {
     FUSE_OPT_KEY("-h", KEY_HELP),       FUSE_OPT_KEY("--help", KEY_HELP),
     FUSE_OPT_KEY("-V", KEY_VERSION),    FUSE_OPT_KEY("--version", KEY_VERSION),
     FUSE_OPT_KEY("-f", KEY_FOREGROUND), FUSE_OPT_KEY("-d", KEY_DEBUG),
     FUSE_OPT_KEY("debug", KEY_DEBUG),   FUSE_OPT_KEY("-s", KEY_SINGLE),
-    FUSE_OPT_KEY("ro", KEY_RO),         FUSE_OPT_END,
+    FUSE_OPT_KEY("ro", KEY_RO),         FUSE_OPT_KEY("rw", KEY_RW),
+    FUSE_OPT_END,
 };
 
 typedef struct {
@@ -174,7 +175,8 @@ static int take(void *data, const char *arg, int key, struct fuse_args *outargs)
         options->policy.one_thread = TRUE;
         return 0;
     case KEY_RO:
-        options->policy.read_only = TRUE;
+    case KEY_RW:
+        options->policy.read_only = key == KEY_RO;
         return 1;
     }
     return 1;
