@@ -207,23 +207,26 @@ store=$dir/store
 mnt=$dir/mnt
 [ -z "$plain" ] || store=$mnt
 
+mounts=("$mnt")                     # what the cleanup unmounts
+
+# The next three: [MOUNTPOINT], which is $mnt where it is not given.
 is_mounted() {
-    grep -qF " $mnt " /proc/self/mountinfo
+    grep -qF " ${1:-$mnt} " /proc/self/mountinfo
 }
 
 unmount() {
-    is_mounted || return 0
-    timeout -k 5 10 fusermount3 -u "$mnt" 2>/dev/null && return
-    timeout -k 5 10 umount "$mnt" 2>/dev/null
+    is_mounted "${1:-$mnt}" || return 0
+    timeout -k 5 10 fusermount3 -u "${1:-$mnt}" 2>/dev/null && return
+    timeout -k 5 10 umount "${1:-$mnt}" 2>/dev/null
 }
 
 unmount_by_force() {
-    is_mounted || return 0
-    fusermount3 -uz "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
+    is_mounted "${1:-$mnt}" || return 0
+    fusermount3 -uz "${1:-$mnt}" 2>/dev/null || umount -l "${1:-$mnt}" 2>/dev/null
 }
 
 cleanup() {
-    local pid status=$?
+    local pid mount status=$?
     trap - EXIT
     trap '' INT TERM HUP
     [ -z "${watchdog_pid:-}" ] || kill "$watchdog_pid" 2>/dev/null
@@ -231,14 +234,18 @@ cleanup() {
     for pid in ${pids[@]+"${pids[@]}"}; do
         [ "$pid" = "${daemon_pid:-}" ] || put_down "$pid"
     done
-    unmount
+    for mount in "${mounts[@]}"; do
+        unmount "$mount"
+    done
     [ -z "${daemon_pid:-}" ] || put_down "$daemon_pid"
-    unmount_by_force
+    for mount in "${mounts[@]}"; do
+        unmount_by_force "$mount"
+    done
     cd / || exit 1
     if [ -n "${FDSETFS_KEEP:-}" ]; then
         diag "kept: $dir"
-    elif is_mounted; then
-        diag "still mounted, not removed: $mnt"
+    elif grep -qF " $dir/" /proc/self/mountinfo; then
+        diag "still mounted, not removed: $dir"
     else
         rm -rf --one-file-system "$dir"
     fi

@@ -7,6 +7,7 @@
 # shellcheck disable=SC2154 # from lib.sh
 
 wait_limit=20
+# shellcheck disable=SC2034 # for the watchdog
 story_limit=${FDSETFS_TEST_LIMIT:-120}
 export ASAN_OPTIONS="log_path=$dir/sanitizer:quarantine_size_mb=1:${ASAN_OPTIONS:-}"
 
