@@ -14,7 +14,7 @@
 #define NAME_SIZE 16
 
 struct FdsetChannel {
-    FdsetChannelInfo info; /* size is protected by lock, the rest does not change */
+    FdsetChannelInfo info; /* size and written are protected by lock, the rest does not change */
     char name[NAME_SIZE];
     int fd;          /* through the page cache */
     gint direct_fd;  /* with O_DIRECT; -1: not open; atomic */
@@ -198,6 +198,13 @@ int fdset_channel_pwrite(FdsetChannel *channel, gconstpointer buf, gsize len, gu
     if (r == 0)
         grow(channel, offset + len);
     return r;
+}
+
+void fdset_channel_count(FdsetChannel *channel, gsize len)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&channel->lock);
+
+    channel->info.written += len;
 }
 
 gssize fdset_channel_pread(FdsetChannel *channel, gpointer buf, gsize len, guint64 offset,

@@ -21,6 +21,7 @@ typedef struct {
     gboolean direct; /* the VMM opened it with O_DIRECT                     */
     char *directory; /* owned; absolute path, or NULL: in the set's directory */
     guint64 size;    /* bytes; the file may be longer, never shorter           */
+    guint64 written; /* bytes that writes brought, rewritten ones counted again */
 } FdsetChannelInfo;
 
 FdsetChannelInfo *fdset_channel_info_copy(const FdsetChannelInfo *info);
@@ -46,6 +47,9 @@ FdsetChannelInfo *fdset_channel_info(const FdsetChannel *channel);
 
 /* Writes all of it, with O_DIRECT when the channel has it and all is aligned. 0 or -errno. */
 int fdset_channel_pwrite(FdsetChannel *channel, gconstpointer buf, gsize len, guint64 offset);
+
+/* Notes a write of 'len' bytes that came through the channel. */
+void fdset_channel_count(FdsetChannel *channel, gsize len);
 
 /* Returns the count, short only at the end of the file, or -errno. 'direct': past the page cache. */
 gssize fdset_channel_pread(FdsetChannel *channel, gpointer buf, gsize len, guint64 offset,

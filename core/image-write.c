@@ -147,8 +147,10 @@ int fdset_image_write(FdsetImage *image, FdsetChannel *channel, gconstpointer bu
     range.last = (offset + len - 1) / FDSET_BLOCK_SIZE;
     fdset_range_lock_acquire(&image->ranges, &range);
     r = write_range(image, channel, buf, len, offset);
-    if (r == 0)
+    if (r == 0) {
         account(image, offset + len, len);
+        fdset_channel_count(channel, len);
+    }
     fdset_range_lock_release(&image->ranges, &range);
     return r;
 }

@@ -87,6 +87,22 @@ gssize fdset_image_read(FdsetImage *image, gpointer buf, gsize len, guint64 offs
 /* The next offset with data, or hole, as lseek(2) counts them; -ENXIO behind the end. */
 gint64 fdset_image_seek(FdsetImage *image, guint64 offset, gboolean data);
 
+/* What a check of blocks has found so far. */
+typedef struct {
+    guint64 blocks;     /* that have a digest */
+    guint64 unknown;    /* that have none: a write was under way when a daemon died */
+    guint64 mismatches; /* that do not match it, or cannot be read */
+    void (*bad)(gpointer data, guint64 offset, const char *problem); /* told of each of these */
+    gpointer data;
+} FdsetImageCheck;
+
+/*
+ * Checks a batch of blocks from *offset on, past the page cache, whether reads
+ * verify or not, and moves *offset behind it. Returns 1: go on, 0: that was the
+ * end, or -errno (-EBADMSG: the block map does not match its sums).
+ */
+int fdset_image_check(FdsetImage *image, guint64 *offset, FdsetImageCheck *check);
+
 /* A source over the image for parsers; 'name' is borrowed. */
 void fdset_image_source(FdsetImage *image, FdsetSource *source, const char *name);
 

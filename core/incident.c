@@ -7,10 +7,10 @@ struct FdsetIncidents {
     GQueue ring; /* of FdsetIncident, newest at the tail; protected by lock */
 };
 
-static void incident_free(gpointer data)
+void fdset_incident_free(FdsetIncident *incident)
 {
-    FdsetIncident *incident = data;
-
+    if (!incident)
+        return;
     g_free(incident->rule);
     g_free(incident->text);
     g_free(incident);
@@ -29,7 +29,7 @@ void fdset_incidents_free(FdsetIncidents *incidents)
 {
     if (!incidents)
         return;
-    g_queue_clear_full(&incidents->ring, incident_free);
+    g_queue_clear_full(&incidents->ring, (GDestroyNotify)fdset_incident_free);
     g_mutex_clear(&incidents->lock);
     g_free(incidents);
 }
@@ -54,8 +54,23 @@ void fdset_incidents_add(FdsetIncidents *incidents, guint32 id, int channel, int
     g_mutex_lock(&incidents->lock);
     g_queue_push_tail(&incidents->ring, incident);
     if (g_queue_get_length(&incidents->ring) > FDSET_INCIDENTS_MAX)
-        incident_free(g_queue_pop_head(&incidents->ring));
+        fdset_incident_free(g_queue_pop_head(&incidents->ring));
     g_mutex_unlock(&incidents->lock);
+}
+
+GPtrArray *fdset_incidents_list(FdsetIncidents *incidents)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)fdset_incident_free);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&incidents->lock);
+
+    for (const GList *l = incidents->ring.head; l; l = l->next) {
+        FdsetIncident *copy = g_memdup2(l->data, sizeof *copy);
+
+        copy->rule = g_strdup(copy->rule);
+        copy->text = g_strdup(copy->text);
+        g_ptr_array_add(list, copy);
+    }
+    return list;
 }
 
 char *fdset_incidents_format(FdsetIncidents *incidents)

@@ -32,6 +32,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FdsetIncidents, fdset_incidents_free)
 void fdset_incidents_add(FdsetIncidents *incidents, guint32 id, int channel, int errnum,
                          const char *rule, const char *text);
 
+void fdset_incident_free(FdsetIncident *incident);
+
+/* Copies of all that are kept, oldest first; caller unrefs. */
+GPtrArray *fdset_incidents_list(FdsetIncidents *incidents);
+
 /* One line each, oldest first: time, errno name, text. Caller frees. */
 char *fdset_incidents_format(FdsetIncidents *incidents);
 

@@ -112,6 +112,7 @@ static gboolean load_channels(FdsetManifest *manifest, GKeyFile *keys, GError **
         info.number = (guint16)(number + 1);
         info.size = g_key_file_get_uint64(keys, *group, "size", error);
         info.direct = g_key_file_get_boolean(keys, *group, "direct", NULL);
+        info.written = g_key_file_get_uint64(keys, *group, "written", NULL);
         if (error && *error)
             return FALSE;
         info.directory = g_key_file_get_string(keys, *group, "directory", NULL);
@@ -128,6 +129,7 @@ static void load_numbers(FdsetManifest *manifest, GKeyFile *keys)
     manifest->reason = g_key_file_get_string(keys, GROUP, "reason", NULL);
     manifest->session = g_key_file_get_boolean(keys, GROUP, "session", NULL);
     manifest->durable = g_key_file_get_boolean(keys, GROUP, "durable", NULL);
+    manifest->sealed = g_key_file_get_boolean(keys, GROUP, "sealed", NULL);
     manifest->generation = g_key_file_get_uint64(keys, GROUP, "generation", NULL);
     manifest->size = g_key_file_get_uint64(keys, GROUP, "size", NULL);
     manifest->stream_offset = g_key_file_get_uint64(keys, GROUP, "stream-offset", NULL);
@@ -174,6 +176,8 @@ static void save_channel(GKeyFile *keys, const FdsetChannelInfo *info)
 
     g_key_file_set_uint64(keys, group, "size", info->size);
     g_key_file_set_boolean(keys, group, "direct", info->direct);
+    if (info->written)
+        g_key_file_set_uint64(keys, group, "written", info->written);
     if (info->directory)
         g_key_file_set_string(keys, group, "directory", info->directory);
 }
@@ -191,6 +195,8 @@ gboolean fdset_manifest_save(const FdsetManifest *manifest, int dirfd, const cha
         g_key_file_set_string(keys, GROUP, "reason", manifest->reason);
     g_key_file_set_boolean(keys, GROUP, "session", manifest->session);
     g_key_file_set_boolean(keys, GROUP, "durable", manifest->durable);
+    if (manifest->sealed)
+        g_key_file_set_boolean(keys, GROUP, "sealed", TRUE);
     g_key_file_set_uint64(keys, GROUP, "generation", manifest->generation);
     g_key_file_set_uint64(keys, GROUP, "size", manifest->size);
     g_key_file_set_uint64(keys, GROUP, "stream-offset", manifest->stream_offset);

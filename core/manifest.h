@@ -25,6 +25,7 @@ typedef struct {
     char *reason; /* why partial, or NULL */
     gboolean session;
     gboolean durable;
+    gboolean sealed;    /* complete, and its header is not writable either */
     guint64 generation; /* counts sessions */
     guint64 size;       /* bytes of the image */
     guint64 stream_offset;

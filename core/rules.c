@@ -23,6 +23,7 @@ enum {
     PEER_PLAIN = 1 << 13, /* dio=auto, first secondary channel without O_DIRECT */
     READERS = 1 << 14,    /* somebody else has the set open for reading        */
     V4 = 1 << 15,         /* rules=v4                                          */
+    SEALED = 1 << 16,     /* complete, and sealed                              */
 };
 
 struct FdsetRule {
@@ -47,6 +48,9 @@ static const FdsetRule rules[] = {
      "the set is being written: wait until every channel is closed"},
     {SECONDARY | COMPLETE, 0, EBUSY, "header-busy", "a second writer",
      "the header of this complete set is being rewritten: wait until that is closed"},
+    {WRITE | COMPLETE | SEALED, 0, EACCES, "sealed", "an open for writing",
+     "the set is sealed, its header too: save into another number, or reset or remove this one "
+     "first"},
     {WRITE | COMPLETE, HEADER, EACCES, "complete", "an open for writing",
      "the set is complete and does not change any more: save into another number, or remove this "
      "one first (rm)"},
@@ -107,6 +111,7 @@ static guint facts_of(const FdsetOpen *open)
     facts |= open->session ? SESSION : 0;
     facts |= open->complete ? COMPLETE : 0;
     facts |= open->header ? HEADER : 0;
+    facts |= open->sealed ? SEALED : 0;
     facts |= open->n_secondary >= FDSET_SECONDARY_MAX ? FULL : 0;
     facts |= open->dio == FDSET_DIO_ON ? DIO_ON : 0;
     facts |= open->dio == FDSET_DIO_OFF ? DIO_OFF : 0;

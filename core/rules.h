@@ -42,6 +42,7 @@ typedef struct {
     gboolean session;  /* a session runs                                        */
     gboolean complete; /* the image is complete                                 */
     gboolean header;   /* bytes in front of a complete stream may be rewritten  */
+    gboolean sealed;   /* nothing of a complete image may be rewritten any more */
     guint n_secondary; /* secondary channels open in the session                */
     FdsetPeer peer;    /* how the session's first secondary channel was opened  */
     guint n_readers;   /* readers that have the set open                        */

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "core/keyfile.h"
+#include "core/set-verbs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -300,11 +301,18 @@ int fdset_store_create(FdsetStore *store, guint32 id, guint32 mode, guint32 uid,
     return 1;
 }
 
+/* A name that no other removed set has; caller frees. */
+static char *removed_name(guint32 id)
+{
+    g_autofree char *uuid = g_uuid_string_random();
+
+    return g_strdup_printf(REMOVED_PREFIX "%u-%s", id, uuid);
+}
+
 int fdset_store_remove(FdsetStore *store, guint32 id)
 {
     g_autofree char *name = g_strdup_printf("%u", id);
-    g_autofree char *uuid = g_uuid_string_random();
-    g_autofree char *removed = g_strdup_printf(REMOVED_PREFIX "%u-%s", id, uuid);
+    g_autofree char *removed = removed_name(id);
     g_autoptr(FdsetSet) set = NULL;
     g_autoptr(GMutexLocker) locker = NULL;
 
@@ -320,6 +328,42 @@ int fdset_store_remove(FdsetStore *store, guint32 id)
     fdset_set_mark_removed(set, removed);
     g_hash_table_remove(store->sets, GUINT_TO_POINTER(id));
     return 0;
+}
+
+/* Puts an empty set in the place of 'old', which is idle and retired. Lock held. */
+static gboolean replace_set(FdsetStore *store, FdsetSet *old, const char *removed, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("%u", fdset_set_id(old));
+    FdsetSetInfo info;
+    FdsetSet *set;
+
+    fdset_set_info(old, &info);
+    if (renameat(store->dirfd, name, store->dirfd, removed) < 0) {
+        fdset_set_mark_removed(old, NULL);
+        fdset_error_set_errno(error, errno, "%s/%s: cannot rename", store->shared.path, name);
+        return FALSE;
+    }
+    g_hash_table_remove(store->sets, GUINT_TO_POINTER(fdset_set_id(old)));
+    set = fdset_set_create(&store->shared, store->dirfd, fdset_set_id(old), &store->key, info.mode,
+                           info.uid, info.gid, error);
+    if (set)
+        g_hash_table_insert(store->sets, GUINT_TO_POINTER(fdset_set_id(old)), set);
+    return set != NULL;
+}
+
+gboolean fdset_store_reset(FdsetStore *store, guint32 id, GError **error)
+{
+    g_autofree char *removed = removed_name(id);
+    g_autoptr(FdsetSet) set = NULL; /* the last reference deletes files: not under the lock */
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&store->lock);
+
+    set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+    if (!set) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_NOT_FOUND, "fdset %u: no such set", id);
+        return FALSE;
+    }
+    fdset_set_ref(set);
+    return fdset_set_retire(set, removed, error) && replace_set(store, set, removed, error);
 }
 
 static void list_entry(FdsetStore *store, const char *name, gpointer data)
