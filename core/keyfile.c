@@ -34,22 +34,26 @@ static gboolean check_format(GKeyFile *keys, const char *path, const char *group
     return FALSE;
 }
 
-static gboolean check_sum(GKeyFile *keys, const char *path, const char *text, gsize len,
-                          GError **error)
+/* The last group, with which the file ends, for all that is before it; caller frees. */
+static char *end_group(const char *text, gsize len)
 {
-    g_autofree char *expected = g_key_file_get_string(keys, "end", "sha256", NULL);
-    const char *end = find_end(text, len);
-    g_autofree char *sum = NULL;
+    g_autofree char *sum =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, len);
 
-    if (end && expected) {
-        sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text,
-                                          (gsize)(end - text));
-        if (strcmp(sum, expected) == 0)
-            return TRUE;
-    }
+    return g_strdup_printf("[end]\nsha256=%s\n", sum);
+}
+
+static gboolean check_sum(const char *path, const char *text, gsize len, GError **error)
+{
+    const char *end = find_end(text, len);
+    g_autofree char *expected = end ? end_group(text, (gsize)(end - text)) : NULL;
+    gsize rest = end ? len - (gsize)(end - text) : 0;
+
+    if (end && rest == strlen(expected) && memcmp(end, expected, rest) == 0)
+        return TRUE;
     g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT, "%s: damaged: %s", path,
-                end && expected ? "its checksum does not match its content"
-                                : "it ends before its checksum (group [end])");
+                end ? "its checksum does not match its content"
+                    : "it ends before its checksum (group [end])");
     return FALSE;
 }
 
@@ -72,7 +76,7 @@ GKeyFile *fdset_keyfile_load(int dirfd, const char *name, const char *path, cons
                     parse_error ? parse_error->message : "the file is empty");
         return NULL;
     }
-    if (!check_format(keys, path, group, error) || !check_sum(keys, path, text, len, error))
+    if (!check_format(keys, path, group, error) || !check_sum(path, text, len, error))
         return NULL;
     return g_steal_pointer(&keys);
 }
@@ -90,8 +94,8 @@ gboolean fdset_keyfile_save(GKeyFile *keys, int dirfd, const char *name, const c
 {
     g_autofree char *body = g_key_file_to_data(keys, NULL, NULL);
     g_autofree char *start = g_strdup_printf("%s\n", body);
-    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, start, -1);
-    g_autofree char *text = g_strdup_printf("%s[end]\nsha256=%s\n", start, sum);
+    g_autofree char *end = end_group(start, strlen(start));
+    g_autofree char *text = g_strconcat(start, end, NULL);
 
     if (fdset_fd_replace_file(dirfd, name, text, strlen(text), durable, error))
         return TRUE;

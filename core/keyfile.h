@@ -4,9 +4,9 @@
  * and a checksum.
  *
  * The first group has "format"; the last group is "[end]" with the SHA-256 of
- * all bytes before it, so that a damaged or half-copied file is told from a
- * valid one. A newer format is reported as such before the checksum is looked
- * at. Files are replaced by rename.
+ * all bytes before it, and nothing stands behind it, so that a damaged or
+ * half-copied file is told from a valid one. A newer format is reported as such
+ * before the checksum is looked at. Files are replaced by rename.
  */
 #ifndef FDSET_KEYFILE_H
 #define FDSET_KEYFILE_H
