@@ -55,12 +55,15 @@ static int secondary_oracle(const FdsetOpen *open)
     return secondary_is_alike(open) ? 0 : EACCES;
 }
 
-/* "Complete set opened for writing EACCES, a header in front of the stream excepted" */
+/*
+ * "Complete set opened for writing EACCES, a header in front of the stream excepted", and
+ * that one only "until the set is sealed".
+ */
 static int header_oracle(const FdsetOpen *open)
 {
     if (open->session)
         return EBUSY;
-    return !open->header || open->flags & (O_TRUNC | O_DIRECT) ? EACCES : 0;
+    return open->sealed || !open->header || open->flags & (O_TRUNC | O_DIRECT) ? EACCES : 0;
 }
 
 static int oracle(const FdsetOpen *open)
@@ -91,13 +94,13 @@ static const int modes[] = {O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE};
 static const int bits[] = {O_APPEND, O_DIRECT, O_TRUNC};
 static const guint secondaries[] = {0, 1, 254, 255, 256};
 
-/* Facts besides the flags: dio and profile, three booleans, peer, readers, secondaries. */
+/* Facts besides the flags: dio and profile, four booleans, peer, readers, secondaries. */
 static void visit_facts(int flags, Visit visit)
 {
-    const guint n = 2 * 3 * 8 * 3 * 3 * G_N_ELEMENTS(secondaries);
+    const guint n = 2 * 3 * 16 * 3 * 3 * G_N_ELEMENTS(secondaries);
 
     for (guint i = 0; i < n; i++) {
-        guint rest = i / 48;
+        guint rest = i / 96;
         FdsetOpen open = {
             .profile = i % 2 ? FDSET_PROFILE_V4 : FDSET_PROFILE_QEMU,
             .dio = (FdsetDio)(i / 2 % 3),
@@ -105,6 +108,7 @@ static void visit_facts(int flags, Visit visit)
             .session = (i / 6) & 1,
             .complete = (i / 6 >> 1) & 1,
             .header = (i / 6 >> 2) & 1,
+            .sealed = (i / 6 >> 3) & 1,
             .peer = (FdsetPeer)(rest % 3),
             .n_readers = rest / 3 % 3,
             .n_secondary = secondaries[rest / 9],
@@ -130,11 +134,12 @@ static void check_against_oracle(const FdsetOpen *open)
 {
     if (verdict(open) == oracle(open))
         return;
-    g_error("profile %d dio %d flags 0x%x session %d complete %d header %d peer %d readers %u "
+    g_error("profile %d dio %d flags 0x%x session %d complete %d header %d sealed %d peer %d "
+            "readers %u "
             "secondaries %u: answered %d, expected %d",
             open->profile, open->dio, (guint)open->flags, open->session, open->complete,
-            open->header, open->peer, open->n_readers, open->n_secondary, verdict(open),
-            oracle(open));
+            open->header, open->sealed, open->peer, open->n_readers, open->n_secondary,
+            verdict(open), oracle(open));
 }
 
 static void test_truth_table(void)
@@ -198,7 +203,7 @@ static void test_texts(void)
 {
     rules_seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     visit_all(check_text);
-    g_assert_cmpuint(g_hash_table_size(rules_seen), ==, 18);
+    g_assert_cmpuint(g_hash_table_size(rules_seen), ==, 19);
     g_hash_table_unref(rules_seen);
 }
 
@@ -224,6 +229,10 @@ static const struct {
      "complete-truncate",
      "O_TRUNC",
      "remove the set"},
+    {{.flags = O_WRONLY, .complete = TRUE, .sealed = TRUE},
+     "sealed",
+     "for writing",
+     "another number"},
     {{.flags = WRITE_DIRECT}, "main-direct", "main channel", "without O_DIRECT"},
     {{.flags = O_WRONLY | O_TRUNC, .session = TRUE},
      "foreign-truncate",
