@@ -2,13 +2,28 @@
 #include "config.h"
 #include "core/scratch.h"
 
+#include <sys/mman.h>
+
+/* One huge page, where the architecture has them of this size: the least there is to get. */
+#define HUGE_PAGE (2u << 20)
+
+G_STATIC_ASSERT(FDSET_SCRATCH_SIZE <= HUGE_PAGE);
+
+static gpointer scratch_new(void)
+{
+    gpointer buf = g_aligned_alloc(1, HUGE_PAGE, HUGE_PAGE);
+
+    madvise(buf, HUGE_PAGE, MADV_HUGEPAGE); /* only an advice: plain pages do as well */
+    return buf;
+}
+
 gpointer fdset_scratch(void)
 {
     static GPrivate scratch = G_PRIVATE_INIT(g_aligned_free);
     gpointer buf = g_private_get(&scratch);
 
     if (!buf) {
-        buf = g_aligned_alloc(1, FDSET_SCRATCH_SIZE, 4096);
+        buf = scratch_new();
         g_private_set(&scratch, buf);
     }
     return buf;
