@@ -256,14 +256,20 @@ build() {
 
 # ---- results of tests ----
 
-# count_results DIR: how many passed, failed and were skipped, from automake's .trs files.
+# count_results DIR: how many passed, failed and were skipped, from automake's .trs files. A test
+# that has failures also ends with a status, which is an ERROR there and not one more failure.
 count_results() {
-    find "$1" -name '*.trs' -exec cat {} + | awk '
+    find "$1" -name '*.trs' -print0 | xargs -0 awk '
         $1 != ":test-result:" { next }
-        $2 == "PASS" || $2 == "XFAIL" { p++ }
-        $2 == "FAIL" || $2 == "XPASS" || $2 == "ERROR" { f++ }
-        $2 == "SKIP" { s++ }
-        END { print p + 0, f + 0, s + 0 }'
+        $2 == "PASS" || $2 == "XFAIL" { passed++ }
+        $2 == "FAIL" || $2 == "XPASS" { fails[FILENAME]++ }
+        $2 == "ERROR" { errors[FILENAME]++ }
+        $2 == "SKIP" { skipped++ }
+        END {
+            for (file in fails) { failed += fails[file]; delete errors[file] }
+            for (file in errors) failed += errors[file]
+            print passed + 0, failed + 0, skipped + 0
+        }' /dev/null
 }
 
 # tests_with RESULT DIR: the .trs files that have one that matches.

@@ -91,19 +91,16 @@ ls: cannot access 'apt-was-called': No such file or directory"
 ok 'nothing is installed with --no-install' \
     with_lib 'install=no; ! (install_missing "nothing has_command no-such-command"); [ ! -e apt-was-called ]'
 
-# counted: what "check" makes of results, the number of tests last.
 mkdir results
-cat >results/a.trs <<'END_OF_TRS'
-:test-result: PASS first
-:test-result: XFAIL second
-:test-result: FAIL third
-:test-result: SKIP fourth
-:global-test-result: FAIL
-END_OF_TRS
-printf ':test-result: ERROR - too few tests\n:global-test-result: ERROR\n' >results/b.trs
-is 'passed, failed and skipped tests are counted' "$(with_lib 'count_results results')" '2 2 1'
+printf ':test-result: %s\n' PASS XFAIL FAIL SKIP FAIL ERROR >results/a.trs
+printf ':test-result: %s\n' PASS ERROR >results/b.trs
+printf ':test-result: %s\n' ERROR >results/c.trs
+printf ':test-result: %s\n' PASS >results/d.trs
+is 'passed, failed and skipped tests are counted' "$(with_lib 'count_results results')" '4 4 1'
+mkdir nothing
+is 'no tests are none' "$(with_lib 'count_results nothing')" '0 0 0'
 is 'the tests that failed are found' "$(with_lib "tests_with 'FAIL|XPASS|ERROR' results")" \
-    $'results/a.trs\nresults/b.trs'
+    $'results/a.trs\nresults/b.trs\nresults/c.trs'
 
 is 'the status of a command survives its log' \
     "$(with_lib 'logged log bash -c "echo out; exit 7" || echo $?; cat log')" $'7\nout'
