@@ -103,8 +103,10 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
     fs_nodes_forget(context->nodes, entry.ino, 1);
 }
 
-static void reply_text(fuse_req_t req, GBytes *text, size_t size, off_t offset)
+/* With a reference of its own: once the kernel has the reply, it may release the file. */
+static void reply_text(fuse_req_t req, GBytes *file_text, size_t size, off_t offset)
 {
+    g_autoptr(GBytes) text = g_bytes_ref(file_text);
     gsize len;
     const char *data = g_bytes_get_data(text, &len);
     gsize start = MIN((gsize)offset, len);
