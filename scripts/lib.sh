@@ -259,6 +259,7 @@ build() {
 # count_results DIR: how many passed, failed and were skipped, from automake's .trs files. A test
 # that has failures also ends with a status, which is an ERROR there and not one more failure.
 count_results() {
+    # shellcheck disable=SC2016 # for awk to expand
     find "$1" -name '*.trs' -print0 | xargs -0 awk '
         $1 != ":test-result:" { next }
         $2 == "PASS" || $2 == "XFAIL" { passed++ }

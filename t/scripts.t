@@ -108,7 +108,7 @@ is 'the status of a command survives its log' \
 if command -v shellcheck >/dev/null; then
     for script in "$scripts"/{lib.sh,quickstart,check,bench}; do
         ok "shellcheck has nothing to say about ${script##*/}" \
-            shellcheck -x -P "$top_srcdir" "$script"
+            shellcheck -S warning -x -P "$top_srcdir" "$script"
     done
 else
     skip 'shellcheck has nothing to say' 'shellcheck is not installed'
