@@ -91,7 +91,7 @@ fi
 # paths_in FILE: names of the source tree that the text speaks of.
 paths_in() {
     # shellcheck disable=SC2016 # backquotes are meant
-    grep -oE '`(core|fs|t|scripts|man)/[A-Za-z0-9_./-]+`' "$top_srcdir/$1" | tr -d '`' | sort -u
+    grep -oE '`(core|fs|t|scripts|man)/[a-z][a-z0-9_./-]*`' "$top_srcdir/$1" | tr -d '`' | sort -u
 }
 
 for document in README.md ARCHITECTURE.md HACKING.md SECURITY.md; do
