@@ -7,7 +7,7 @@
 #ifndef FS_CTL_H
 #define FS_CTL_H
 
-#include "core/store.h"
+#include "fs/ops.h"
 
 #define FS_CTL_NAME ".ctl"
 
@@ -19,6 +19,6 @@ const char *fs_ctl_name(guint index);
 int fs_ctl_find(const char *name);
 
 /* The text as it is now; caller unrefs. */
-GBytes *fs_ctl_render(guint index, FdsetStore *store);
+GBytes *fs_ctl_render(guint index, FsContext *context);
 
 #endif

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "fs/mount.h"
 #include "core/error.h"
+#include "fs/control.h"
 #include "fs/daemon.h"
 #include "fs/ops.h"
 
@@ -25,6 +26,8 @@ static void context_clear(FsContext *context)
     fs_files_free(context->files);
     fs_nodes_free(context->nodes);
     fdset_store_close(context->store);
+    fs_events_free(context->events); /* sets that settle until here still tell */
+    fs_verifies_free(context->verifies);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsContext, context_clear)
 
@@ -77,6 +80,47 @@ static gboolean find_mountpoint(FsOptions *options, GError **error)
     return TRUE;
 }
 
+static gboolean open_store(FsContext *context, const FsOptions *options, GError **error)
+{
+    context->nodes = fs_nodes_new();
+    context->files = fs_files_new();
+    context->events = fs_events_new();
+    context->verifies = fs_verifies_new();
+    context->stats.started = g_get_real_time();
+    context->store = fdset_store_open(options->store, &options->policy, error);
+    if (context->store)
+        fdset_store_watch(context->store, fs_events_tell, context->events);
+    return context->store != NULL;
+}
+
+/*
+ * *control stays NULL where there is to be none. The socket that nobody asked
+ * for may be missing where the filesystem cannot have one.
+ */
+static gboolean start_control(FsContext *context, FsOptions *options, FsControl **control,
+                              GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autofree char *store = g_canonicalize_filename(options->store, NULL);
+    gboolean asked = options->control != NULL;
+
+    if (options->no_control || (!asked && options->policy.read_only))
+        return TRUE;
+    if (!asked)
+        options->control = g_build_filename(store, FS_CONTROL_NAME, NULL);
+    *control = fs_control_new(context, options->control, options->control_uids, &problem);
+    if (*control) {
+        context->control = options->control;
+        return TRUE;
+    }
+    if (asked || problem->code != FDSET_ERROR_SYSTEM) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return FALSE;
+    }
+    g_warning("there is no control socket: %s", problem->message);
+    return TRUE;
+}
+
 static gboolean mount_session(FsContext *context, const FsOptions *options, GError **error)
 {
     if (fuse_set_signal_handlers(context->session) < 0) {
@@ -110,22 +154,23 @@ static int loop(FsContext *context, const FsOptions *options)
 gboolean fs_serve(FsOptions *options, int ready, GError **error)
 {
     g_auto(FsContext) context = {0};
+    g_autoptr(FsControl) control = NULL;
 
     /* What was asked for is checked first: opening an empty directory makes it a store. */
     if (!find_mountpoint(options, error) || !new_session(&context, options, error))
         return FALSE;
     raise_limits();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an errno, not the end */
-    context.nodes = fs_nodes_new();
-    context.files = fs_files_new();
-    context.store = fdset_store_open(options->store, &options->policy, error);
-    if (!context.store || !mount_session(&context, options, error))
+    if (!open_store(&context, options, error) ||
+        !start_control(&context, options, &control, error) ||
+        !mount_session(&context, options, error))
         return FALSE;
     g_info("serving %s at %s", options->store, options->mountpoint);
     if (ready >= 0)
         fs_daemon_ready(ready);
     if (loop(&context, options) < 0)
         g_warning("the request loop ended with an error");
+    g_clear_pointer(&control, fs_control_free); /* it sends signals that are handled until here */
     fuse_session_unmount(context.session);
     fuse_remove_signal_handlers(context.session);
     g_info("no longer serving %s", options->store);

@@ -43,7 +43,7 @@ static int open_ctl(FsContext *context, fuse_ino_t node, struct fuse_file_info *
         return -ENOENT;
     if ((fi->flags & O_ACCMODE) != O_RDONLY)
         return -EACCES;
-    file.text = fs_ctl_render((guint)(node - FS_NODE_CTL_FIRST), context->store);
+    file.text = fs_ctl_render((guint)(node - FS_NODE_CTL_FIRST), context);
     fi->direct_io = 1; /* its size is only known now */
     fi->fh = fs_files_add(context->files, &file);
     return 0;
@@ -114,6 +114,15 @@ static void reply_text(fuse_req_t req, GBytes *file_text, size_t size, off_t off
     fuse_reply_buf(req, data + start, MIN(size, len - start));
 }
 
+static void count_read(FsStats *stats, gssize got)
+{
+    fs_stats_add(&stats->reads, 1);
+    if (got < 0)
+        fs_stats_add(&stats->errors, 1);
+    else
+        fs_stats_add(&stats->bytes_read, (guint64)got);
+}
+
 void fs_op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
                 struct fuse_file_info *fi)
 {
@@ -131,6 +140,7 @@ void fs_op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
     }
     got = fdset_handle_read(file->handle, fdset_scratch(), MIN(size, FDSET_REQUEST_MAX),
                             (guint64)offset, &data);
+    count_read(&fs_context(req)->stats, got);
     if (got < 0)
         fs_reply(req, "read", node, (int)got);
     else
@@ -146,6 +156,15 @@ static void invalidate(FsContext *context, FdsetHandle *handle, size_t size, off
         fuse_lowlevel_notify_inval_inode(context->session, node, offset, (off_t)size);
 }
 
+static void count_write(FsStats *stats, int r, size_t size)
+{
+    fs_stats_add(&stats->writes, 1);
+    if (r < 0)
+        fs_stats_add(&stats->errors, 1);
+    else
+        fs_stats_add(&stats->bytes_written, size);
+}
+
 void fs_op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, off_t offset,
                  struct fuse_file_info *fi)
 {
@@ -154,6 +173,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, 
     FdsetHandle *handle = file ? file->handle : NULL;
     int r = handle ? fdset_handle_write(handle, buf, size, (guint64)offset) : -EBADF;
 
+    count_write(&context->stats, r, size);
     if (r < 0) {
         fs_reply(req, "write", node, r);
         return;

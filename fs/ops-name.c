@@ -323,6 +323,9 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t si
     g_autoptr(FdsetSet) set = fs_nodes_get(fs_context(req)->nodes, node, NULL);
     g_autofree char *value = set ? fs_xattr_get(set, name) : NULL;
 
+    if (node == FS_NODE_ROOT && strcmp(name, FS_XATTR_CONTROL) == 0)
+        value = g_strdup(fs_context(req)->control);
+
     if (value)
         reply_value(req, value, strlen(value), size);
     else
@@ -332,7 +335,10 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t si
 void fs_op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 {
     g_autoptr(FdsetSet) set = fs_nodes_get(fs_context(req)->nodes, node, NULL);
-    g_autoptr(GBytes) names = set ? fs_xattr_list(set) : g_bytes_new(NULL, 0);
+    gboolean control = node == FS_NODE_ROOT && fs_context(req)->control;
+    g_autoptr(GBytes) names = set ? fs_xattr_list(set)
+                                  : g_bytes_new_static(FS_XATTR_CONTROL,
+                                                       control ? sizeof FS_XATTR_CONTROL : 0);
 
     reply_value(req, g_bytes_get_data(names, NULL), g_bytes_get_size(names), size);
 }

@@ -8,9 +8,12 @@
 #define FS_OPS_H
 
 #include "core/store.h"
+#include "fs/events.h"
 #include "fs/file.h"
 #include "fs/fuse.h"
 #include "fs/node.h"
+#include "fs/stats.h"
+#include "fs/verify.h"
 
 /* What the callbacks work on: the session's user data. */
 typedef struct {
@@ -18,6 +21,10 @@ typedef struct {
     FsNodes *nodes;
     FsFiles *files;
     struct fuse_session *session;
+    FsEvents *events;
+    FsVerifies *verifies;
+    FsStats stats;
+    const char *control; /* borrowed: path of the control socket; NULL: there is none */
 } FsContext;
 
 extern const struct fuse_lowlevel_ops fs_ops;

@@ -29,6 +29,8 @@ static const char help_text[] =
     "    verify=read|off        check every block that is read against its digest\n"
     "    create=yes|no          may opening a number with O_CREAT make a set?\n"
     "    channel-dir=DIR        keep secondary channels' files in DIR (repeatable)\n"
+    "    control=PATH|off       the control socket (default: STORE/control, off with ro)\n"
+    "    control-uid=UID        let this user in there, too (repeatable)\n"
     "\n"
     "mount options of FUSE that are often wanted:\n"
     "    allow_other            let other users in (a QEMU under its own user)\n"
@@ -114,6 +116,42 @@ static int take_channel_dir(Parse *parse, const char *path)
     return 0;
 }
 
+static int take_control(Parse *parse, const char *path)
+{
+    FsOptions *options = parse->options;
+
+    options->no_control = strcmp(path, "off") == 0;
+    g_clear_pointer(&options->control, g_free);
+    if (!options->no_control)
+        options->control = g_canonicalize_filename(path, NULL);
+    return 0;
+}
+
+static int take_control_uid(Parse *parse, const char *text)
+{
+    guint64 number;
+    uid_t uid;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32 - 1, &number, NULL)) {
+        g_set_error(&parse->error, FDSET_ERROR, FDSET_ERROR_USAGE,
+                    "option control-uid=%s: expected the number of a user", text);
+        return -1;
+    }
+    uid = (uid_t)number;
+    g_array_append_val(parse->options->control_uids, uid);
+    return 0;
+}
+
+/* Options whose value is free text. */
+static const struct {
+    const char *prefix;
+    int (*take)(Parse *parse, const char *value);
+} free_options[] = {
+    {"channel-dir=", take_channel_dir},
+    {"control=", take_control},
+    {"control-uid=", take_control_uid},
+};
+
 /* NAME=VALUE options of ours; 1: not ours, libfuse is asked. */
 static int take_option(Parse *parse, const char *arg)
 {
@@ -123,8 +161,9 @@ static int take_option(Parse *parse, const char *arg)
         return 0;
     if (!value)
         return 1;
-    if (g_str_has_prefix(arg, "channel-dir="))
-        return take_channel_dir(parse, value + 1);
+    for (gsize i = 0; i < G_N_ELEMENTS(free_options); i++)
+        if (g_str_has_prefix(arg, free_options[i].prefix))
+            return free_options[i].take(parse, value + 1);
     for (gsize i = 0; i < G_N_ELEMENTS(choices); i++)
         if (strlen(choices[i].name) == (gsize)(value - arg) &&
             g_str_has_prefix(arg, choices[i].name))
@@ -200,6 +239,7 @@ FsOptions *fs_options_parse(int argc, char **argv, GError **error)
     int r;
 
     options->channel_dirs = g_ptr_array_new_with_free_func(g_free);
+    options->control_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
     options->session = args;
     r = fuse_opt_parse(&options->session, &parse, specs, take);
     if (r < 0) {
@@ -223,6 +263,8 @@ void fs_options_free(FsOptions *options)
         return;
     g_free(options->store);
     g_free(options->mountpoint);
+    g_free(options->control);
+    g_array_unref(options->control_uids);
     g_ptr_array_unref(options->channel_dirs);
     fuse_opt_free_args(&options->session);
     g_free(options);

@@ -17,6 +17,9 @@ typedef struct {
     gboolean version;
     FdsetPolicy policy;
     GPtrArray *channel_dirs;  /* what policy.channel_dirs points into */
+    char *control;            /* control=: absolute path; NULL: in the store */
+    gboolean no_control;      /* control=off */
+    GArray *control_uids;     /* control-uid=, of uid_t */
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;
 

@@ -8,6 +8,9 @@
 
 #include "core/set.h"
 
+/* Of the mount's root: the path of the control socket. */
+#define FS_XATTR_CONTROL "user.fdsetfs.control"
+
 /* The value, or NULL when there is no such attribute (now); caller frees. */
 char *fs_xattr_get(FdsetSet *set, const char *name);
 

@@ -16,7 +16,8 @@ names() {
     (cd "$mnt" && bounded find . -mindepth 1 -printf '%P\n' | sort)
 }
 
-is 'a new store has no sets' "$(names)" $'.ctl\n.ctl/last-error'
+nothing=$(printf '%s\n' .ctl .ctl/last-error .ctl/metrics .ctl/progress .ctl/stats.json)
+is 'a new store has no sets' "$(names)" "$nothing"
 
 for name in abc 007 00 -1 +1 ' 1' 1x 0x1 2147483648 99999999999999999999 1.5 1.d; do
     is "no file is called \"$name\"" "$(sys stat "$mnt/$name")" 'ENOENT 2'
@@ -24,8 +25,8 @@ for name in abc 007 00 -1 +1 ' 1' 1x 0x1 2147483648 99999999999999999999 1.5 1.d
     is "\"$name\" cannot be opened" "$(sys open f rdonly "$mnt/$name")" 'ENOENT 2'
     is "\"$name\" cannot be removed" "$(sys unlink "$mnt/$name")" 'ENOENT 2'
 done
-is 'none of them came into being' "$(names)" $'.ctl\n.ctl/last-error'
-is 'nor is there anything new in the store' "$(ls -A "$store")" $'lock\nstore'
+is 'none of them came into being' "$(names)" "$nothing"
+is 'nor is there anything new in the store' "$(ls -A "$store")" $'control\nlock\nstore'
 
 for name in 0 7 10 9 2147483647; do
     is "$name can be made" "$(sys open f wronly+creat "$mnt/$name" : close f)" '0, 0'
