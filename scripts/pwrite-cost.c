@@ -3,7 +3,8 @@
  * pwrite-cost - what one write costs in a sparse file of a given size.
  *
  * It sets the size with one byte at the end, writes blocks of 4 KiB at random
- * places (the same ones in every run), then writes them again, and prints
+ * places in the last GiB (the same ones in every run, as near to each other
+ * whatever the size), then writes them again, and prints
  *     SIZE COUNT FIRST_MEDIAN FIRST_P99 AGAIN_MEDIAN AGAIN_P99
  * with times in microseconds. The first round meets places nobody wrote before.
  */
@@ -18,6 +19,7 @@
 
 #define BLOCK 4096
 #define SEED 20240220
+#define WINDOW ((guint64)1 << 30)
 
 static void G_GNUC_NORETURN fail(const char *what)
 {
@@ -62,7 +64,7 @@ int main(int argc, char **argv)
     g_autoptr(GRand) random = g_rand_new_with_seed(SEED);
     g_autofree guint64 *places = NULL;
     guint8 block[BLOCK];
-    guint64 size, count = 0;
+    guint64 size, window, count = 0;
     autofd fd = -1;
 
     if (argc != 4 || !g_ascii_string_to_unsigned(argv[2], 10, BLOCK, G_MAXINT64, &size, NULL) ||
@@ -72,9 +74,11 @@ int main(int argc, char **argv)
     }
     for (guint i = 0; i < BLOCK; i++)
         block[i] = (guint8)g_rand_int(random);
+    window = MIN(size, WINDOW);
     places = g_new(guint64, count);
     for (guint64 i = 0; i < count; i++)
-        places[i] = (guint64)(g_rand_double(random) * (double)(size / BLOCK)) * BLOCK;
+        places[i] = (size - window) / BLOCK * BLOCK +
+                    (guint64)(g_rand_double(random) * (double)(window / BLOCK)) * BLOCK;
     fd = open(argv[1], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         fail(argv[1]);
