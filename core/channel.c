@@ -225,6 +225,22 @@ gssize fdset_channel_pread(FdsetChannel *channel, gpointer buf, gsize len, guint
     return got;
 }
 
+int fdset_channel_copy(const FdsetChannel *channel, int fd, guint64 offset, gsize len)
+{
+    while (len > 0) {
+        off64_t from = (off64_t)offset, to = (off64_t)offset;
+        ssize_t n = copy_file_range(channel->fd, &from, fd, &to, len, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENODATA;
+        offset += (guint64)n;
+        len -= (gsize)n;
+    }
+    return 0;
+}
+
 int fdset_channel_truncate(FdsetChannel *channel, guint64 size)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&channel->lock);

@@ -55,6 +55,12 @@ void fdset_channel_count(FdsetChannel *channel, gsize len);
 gssize fdset_channel_pread(FdsetChannel *channel, gpointer buf, gsize len, guint64 offset,
                            gboolean direct);
 
+/*
+ * Copies 'len' bytes at 'offset' to the same place of 'fd', inside the kernel: the
+ * filesystem may share the blocks. 0, or -errno when that cannot be done here.
+ */
+int fdset_channel_copy(const FdsetChannel *channel, int fd, guint64 offset, gsize len);
+
 /* Sets the size; as for ftruncate(2). 0 or -errno. */
 int fdset_channel_truncate(FdsetChannel *channel, guint64 size);
 

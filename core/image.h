@@ -103,6 +103,13 @@ typedef struct {
  */
 int fdset_image_check(FdsetImage *image, guint64 *offset, FdsetImageCheck *check);
 
+/*
+ * Copies a batch of blocks from *offset on into the same place of the file 'fd',
+ * checked against their digests, and moves *offset behind it; holes are left
+ * out. Returns 1: go on, 0: that was the end, or -errno.
+ */
+int fdset_image_export(FdsetImage *image, guint64 *offset, int fd);
+
 /* A source over the image for parsers; 'name' is borrowed. */
 void fdset_image_source(FdsetImage *image, FdsetSource *source, const char *name);
 

@@ -66,6 +66,9 @@ void fdset_set_start_settling(FdsetSet *set);
  */
 gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error);
 
+/* Usable, and nobody writes it. Lock held. Errors: CORRUPT (damaged), BUSY. */
+gboolean fdset_set_check_idle(const FdsetSet *set, GError **error);
+
 /* Tells those who watch. Lock held. */
 void fdset_set_tell(FdsetSet *set, FdsetEvent event, const char *text);
 

@@ -41,6 +41,16 @@ void fdset_verify_free(FdsetVerify *verify);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FdsetVerify, fdset_verify_free)
 
 /*
+ * Copies the image into 'fd', a regular file open for writing, sparse and as
+ * long as the image; blocks are checked, and shared with the channel files where
+ * the filesystem can. Not synced. Errors: USAGE (not such a file), BUSY as
+ * fdset_set_verify(), CORRUPT (a block does not match, with its reason),
+ * NO_SPACE, SYSTEM.
+ */
+gboolean fdset_set_export(FdsetSet *set, int fd, FdsetProgressFunc progress, gpointer data,
+                          GError **error);
+
+/*
  * Takes an idle set out of use: it refuses opens from now on, and its files,
  * whose directory is about to be called 'name', go with its last user. Errors:
  * BUSY (a session runs), DENIED (a read-only mount).

@@ -30,6 +30,7 @@ static const FsControlCommand commands[] = {
      {SET_ID,
       {"state", FS_QMP_STRING, FALSE, wait_states},
       {"timeout", FS_QMP_NUMBER, TRUE, NULL}}},
+    {"export", FS_CONTROL_DETACHED | FS_CONTROL_LONG | FS_CONTROL_FD, fs_control_export, {SET_ID}},
     {"verify", FS_CONTROL_DETACHED | FS_CONTROL_LONG, fs_control_verify, {SET_ID}},
     {NULL, 0, NULL, {{NULL}}},
 };
@@ -63,6 +64,17 @@ gboolean fs_control_id(const FsControlCall *call, guint32 *id, GError **error)
     }
     *id = (guint32)number;
     return TRUE;
+}
+
+int fs_control_fd(const FsControlCall *call, GError **error)
+{
+    if (call->fd < 0)
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_USAGE,
+                    "No file descriptor supplied via SCM_RIGHTS%s",
+                    call->fd_lost ? " (one was lost: too many at once, or too many open files in "
+                                    "fdsetfs)"
+                                  : "");
+    return call->fd;
 }
 
 FdsetSet *fs_control_set(const FsControlCall *call, GError **error)

@@ -57,6 +57,9 @@ const FsControlCommand *fs_control_command_find(const char *name);
 /* The table of all commands, which ends with a name of NULL. */
 const FsControlCommand *fs_control_commands(void);
 
+/* The descriptor that came with the call; -1: none did, and *error says so. */
+int fs_control_fd(const FsControlCall *call, GError **error);
+
 /* The set that argument "fdset-id" names: a new reference. Errors: USAGE, NOT_FOUND. */
 FdsetSet *fs_control_set(const FsControlCall *call, GError **error);
 
@@ -75,6 +78,7 @@ JsonNode *fs_control_seal(FsControlCall *call, GError **error);
 JsonNode *fs_control_reset(FsControlCall *call, GError **error);
 JsonNode *fs_control_remove(FsControlCall *call, GError **error);
 JsonNode *fs_control_wait(FsControlCall *call, GError **error);
+JsonNode *fs_control_export(FsControlCall *call, GError **error);
 JsonNode *fs_control_verify(FsControlCall *call, GError **error);
 
 #endif

@@ -16,15 +16,6 @@
 #define GENERIC "GenericError"
 #define NOT_FOUND "CommandNotFound"
 
-static const char *const code_names[] = {
-    [FDSET_ERROR_SYSTEM] = "system",           [FDSET_ERROR_USAGE] = "usage",
-    [FDSET_ERROR_NOT_FOUND] = "not-found",     [FDSET_ERROR_BUSY] = "busy",
-    [FDSET_ERROR_DENIED] = "denied",           [FDSET_ERROR_NO_SPACE] = "no-space",
-    [FDSET_ERROR_FORMAT] = "format",           [FDSET_ERROR_TRUNCATED] = "truncated",
-    [FDSET_ERROR_CORRUPT] = "corrupt",         [FDSET_ERROR_VERSION] = "version",
-    [FDSET_ERROR_UNSUPPORTED] = "unsupported", [FDSET_ERROR_LIMIT] = "limit",
-};
-
 void fs_control_call_free(FsControlCall *call)
 {
     if (!call)
@@ -40,7 +31,7 @@ void fs_control_call_free(FsControlCall *call)
 
 static void answer_error(FsControlClient *client, const char *class, const char *desc, JsonNode *id)
 {
-    g_autofree char *line = fs_qmp_error(class, code_names[FDSET_ERROR_USAGE], desc, id);
+    g_autofree char *line = fs_qmp_error(class, fs_qmp_code_name(FDSET_ERROR_USAGE), desc, id);
 
     fs_control_client_answer(client, line);
 }
@@ -48,9 +39,9 @@ static void answer_error(FsControlClient *client, const char *class, const char 
 static void answer_call(FsControlClient *client, FsControlCall *call)
 {
     const GError *error = call->error;
-    g_autofree char *line =
-        error ? fs_qmp_error(GENERIC, code_names[error->code], error->message, call->id)
-              : fs_qmp_return(g_steal_pointer(&call->result), call->id);
+    g_autofree char *line = error ? fs_qmp_error(GENERIC, fs_qmp_code_name((FdsetError)error->code),
+                                                 error->message, call->id)
+                                  : fs_qmp_return(g_steal_pointer(&call->result), call->id);
 
     fs_control_client_answer(client, line);
 }

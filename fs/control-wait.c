@@ -72,14 +72,14 @@ JsonNode *fs_control_wait(FsControlCall *call, GError **error)
 typedef struct {
     const FsControlCall *call;
     guint32 id;
-} Verification;
+} Work;
 
 static gboolean note_progress(gpointer data, guint64 done, guint64 total)
 {
-    const Verification *verification = data;
+    const Work *work = data;
 
-    fs_verifies_update(verification->call->context->verifies, verification->id, done, total);
-    return !g_atomic_int_get(verification->call->stopping);
+    fs_works_update(work->call->context->works, work->id, done, total);
+    return !g_atomic_int_get(work->call->stopping);
 }
 
 static JsonNode *node_of_verify(guint32 id, const FdsetVerify *verify)
@@ -106,26 +106,55 @@ static JsonNode *node_of_verify(guint32 id, const FdsetVerify *verify)
     return node;
 }
 
-JsonNode *fs_control_verify(FsControlCall *call, GError **error)
+/* Work on a whole set: one at a time, with its progress in query-set. */
+static FdsetSet *begin_work(Work *work, const char *what, GError **error)
 {
-    g_autoptr(FdsetSet) set = fs_control_set(call, error);
-    g_autoptr(FdsetVerify) verify = NULL;
-    Verification verification = {call, 0};
+    FsWorks *running = work->call->context->works;
+    g_autoptr(FdsetSet) set = fs_control_set(work->call, error);
 
     if (!set)
         return NULL;
-    verification.id = fdset_set_id(set);
-    if (!fs_verifies_begin(call->context->verifies, verification.id)) {
-        g_set_error(error, FDSET_ERROR, FDSET_ERROR_BUSY, "fdset %u: is being verified already",
-                    verification.id);
+    work->id = fdset_set_id(set);
+    if (fs_works_begin(running, work->id, what))
+        return g_steal_pointer(&set);
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_BUSY,
+                "fdset %u: is being verified or exported already", work->id);
+    return NULL;
+}
+
+static void end_work(const Work *work)
+{
+    fs_works_end(work->call->context->works, work->id);
+}
+
+JsonNode *fs_control_verify(FsControlCall *call, GError **error)
+{
+    Work work = {call, 0};
+    g_autoptr(FdsetSet) set = begin_work(&work, "verify", error);
+    g_autoptr(FdsetVerify) verify = NULL;
+
+    if (!set)
         return NULL;
-    }
-    verify = fdset_set_verify(set, note_progress, &verification, error);
-    fs_verifies_end(call->context->verifies, verification.id);
+    verify = fdset_set_verify(set, note_progress, &work, error);
+    end_work(&work);
     if (!verify)
         return NULL;
     if (verify->mismatches)
-        g_warning("fdset %u: %" G_GUINT64_FORMAT " blocks do not match their digests",
-                  verification.id, verify->mismatches);
-    return node_of_verify(verification.id, verify);
+        g_warning("fdset %u: %" G_GUINT64_FORMAT " blocks do not match their digests", work.id,
+                  verify->mismatches);
+    return node_of_verify(work.id, verify);
+}
+
+JsonNode *fs_control_export(FsControlCall *call, GError **error)
+{
+    Work work = {call, 0};
+    int fd = fs_control_fd(call, error);
+    g_autoptr(FdsetSet) set = fd < 0 ? NULL : begin_work(&work, "export", error);
+    gboolean done;
+
+    if (!set)
+        return NULL;
+    done = fdset_set_export(set, fd, note_progress, &work, error);
+    end_work(&work);
+    return done ? fs_report_set(call->context, set) : NULL;
 }

@@ -31,7 +31,7 @@ static void add_progress(FsContext *context, FdsetSet *set, GString *text)
 {
     g_autoptr(FdsetSetDetails) details = fdset_set_details(set);
     guint32 id = fdset_set_id(set);
-    FsVerifyProgress verify;
+    FsWorkProgress work;
     guint n_open = 0;
 
     for (guint i = 0; i < details->channels->len; i++)
@@ -41,9 +41,9 @@ static void add_progress(FsContext *context, FdsetSet *set, GString *text)
             text, "fdset %u: writing: %.1f MiB in %.1f s, %.1f MiB/s, %u channels\n", id,
             (double)details->session_written / (1 << 20), fs_report_duration(context, id, details),
             fs_report_rate(context, id, details) / (1 << 20), n_open);
-    if (fs_verifies_get(context->verifies, id, &verify))
-        g_string_append_printf(text, "fdset %u: verifying: %.1f of %.1f MiB\n", id,
-                               (double)verify.done / (1 << 20), (double)verify.total / (1 << 20));
+    if (fs_works_get(context->works, id, &work))
+        g_string_append_printf(text, "fdset %u: %s: %.1f of %.1f MiB\n", id, work.what,
+                               (double)work.done / (1 << 20), (double)work.total / (1 << 20));
 }
 
 /* A line for each set that something is done to now. */

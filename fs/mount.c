@@ -27,7 +27,7 @@ static void context_clear(FsContext *context)
     fs_nodes_free(context->nodes);
     fdset_store_close(context->store);
     fs_events_free(context->events); /* sets that settle until here still tell */
-    fs_verifies_free(context->verifies);
+    fs_works_free(context->works);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsContext, context_clear)
 
@@ -85,7 +85,7 @@ static gboolean open_store(FsContext *context, const FsOptions *options, GError 
     context->nodes = fs_nodes_new();
     context->files = fs_files_new();
     context->events = fs_events_new();
-    context->verifies = fs_verifies_new();
+    context->works = fs_works_new();
     context->stats.started = g_get_real_time();
     context->store = fdset_store_open(options->store, &options->policy, error);
     if (context->store)

@@ -13,7 +13,7 @@
 #include "fs/fuse.h"
 #include "fs/node.h"
 #include "fs/stats.h"
-#include "fs/verify.h"
+#include "fs/work.h"
 
 /* What the callbacks work on: the session's user data. */
 typedef struct {
@@ -22,7 +22,7 @@ typedef struct {
     FsFiles *files;
     struct fuse_session *session;
     FsEvents *events;
-    FsVerifies *verifies;
+    FsWorks *works;
     FsStats stats;
     const char *control; /* borrowed: path of the control socket; NULL: there is none */
 } FsContext;

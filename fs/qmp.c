@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "fs/qmp.h"
-#include "core/error.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static const char *const code_names[] = {
+    [FDSET_ERROR_SYSTEM] = "system",           [FDSET_ERROR_USAGE] = "usage",
+    [FDSET_ERROR_NOT_FOUND] = "not-found",     [FDSET_ERROR_BUSY] = "busy",
+    [FDSET_ERROR_DENIED] = "denied",           [FDSET_ERROR_NO_SPACE] = "no-space",
+    [FDSET_ERROR_FORMAT] = "format",           [FDSET_ERROR_TRUNCATED] = "truncated",
+    [FDSET_ERROR_CORRUPT] = "corrupt",         [FDSET_ERROR_VERSION] = "version",
+    [FDSET_ERROR_UNSUPPORTED] = "unsupported", [FDSET_ERROR_LIMIT] = "limit",
+};
+
+const char *fs_qmp_code_name(FdsetError code)
+{
+    return code_names[code];
+}
+
+FdsetError fs_qmp_code_find(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(code_names); i++)
+        if (strcmp(code_names[i], name) == 0)
+            return (FdsetError)i;
+    return FDSET_ERROR_SYSTEM;
+}
 
 void fs_qmp_request_free(FsQmpRequest *request)
 {

@@ -12,6 +12,8 @@
 #ifndef FS_QMP_H
 #define FS_QMP_H
 
+#include "core/error.h"
+
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
@@ -54,6 +56,10 @@ JsonNode *fs_qmp_version(void);
 char *fs_qmp_greeting(void);
 char *fs_qmp_return(JsonNode *value, JsonNode *id);
 char *fs_qmp_event(const char *name, JsonNode *data, gint64 time);
+
+/* The word for an error code of ours in answers, and back; an unknown word is SYSTEM. */
+const char *fs_qmp_code_name(FdsetError code);
+FdsetError fs_qmp_code_find(const char *name);
 
 /* 'code' (nullable) is a member beside class and desc: the name of one of our error codes. */
 char *fs_qmp_error(const char *class, const char *code, const char *desc, JsonNode *id);

@@ -88,17 +88,18 @@ static void add_session(FsContext *context, guint32 id, const FdsetSetDetails *d
     json_object_set_double_member(object, "rate", fs_report_rate(context, id, details));
 }
 
-static void add_verify(FsContext *context, guint32 id, JsonObject *object)
+static void add_work(FsContext *context, guint32 id, JsonObject *object)
 {
-    FsVerifyProgress progress;
-    JsonObject *verify;
+    FsWorkProgress progress;
+    JsonObject *work;
 
-    if (!fs_verifies_get(context->verifies, id, &progress))
+    if (!fs_works_get(context->works, id, &progress))
         return;
-    verify = json_object_new();
-    set_count(verify, "done", progress.done);
-    set_count(verify, "total", progress.total);
-    json_object_set_object_member(object, "verify", verify);
+    work = json_object_new();
+    json_object_set_string_member(work, "what", progress.what);
+    set_count(work, "done", progress.done);
+    set_count(work, "total", progress.total);
+    json_object_set_object_member(object, "work", work);
 }
 
 JsonNode *fs_report_set(FsContext *context, FdsetSet *set)
@@ -122,7 +123,7 @@ JsonNode *fs_report_set(FsContext *context, FdsetSet *set)
     add_session(context, id, details, object);
     if (details->last_error)
         json_object_set_string_member(object, "last-error", details->last_error);
-    add_verify(context, id, object);
+    add_work(context, id, object);
     json_object_set_array_member(object, "channels", channels_of(details));
     return node_of_object(object);
 }

@@ -1,60 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
-#include "fs/verify.h"
+#include "fs/work.h"
 
-struct FsVerifies {
+struct FsWorks {
     GMutex lock;
-    GHashTable *running; /* id -> FsVerifyProgress, owned; protected by lock */
+    GHashTable *running; /* id -> FsWorkProgress, owned; protected by lock */
 };
 
-FsVerifies *fs_verifies_new(void)
+FsWorks *fs_works_new(void)
 {
-    FsVerifies *verifies = g_new0(FsVerifies, 1);
+    FsWorks *works = g_new0(FsWorks, 1);
 
-    g_mutex_init(&verifies->lock);
-    verifies->running = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    return verifies;
+    g_mutex_init(&works->lock);
+    works->running = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    return works;
 }
 
-void fs_verifies_free(FsVerifies *verifies)
+void fs_works_free(FsWorks *works)
 {
-    if (!verifies)
+    if (!works)
         return;
-    g_hash_table_unref(verifies->running);
-    g_mutex_clear(&verifies->lock);
-    g_free(verifies);
+    g_hash_table_unref(works->running);
+    g_mutex_clear(&works->lock);
+    g_free(works);
 }
 
-gboolean fs_verifies_begin(FsVerifies *verifies, guint32 id)
+gboolean fs_works_begin(FsWorks *works, guint32 id, const char *what)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&verifies->lock);
+    FsWorkProgress *progress;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&works->lock);
 
-    if (g_hash_table_contains(verifies->running, GUINT_TO_POINTER(id)))
+    if (g_hash_table_contains(works->running, GUINT_TO_POINTER(id)))
         return FALSE;
-    return g_hash_table_insert(verifies->running, GUINT_TO_POINTER(id),
-                               g_new0(FsVerifyProgress, 1));
+    progress = g_new0(FsWorkProgress, 1);
+    progress->what = what;
+    return g_hash_table_insert(works->running, GUINT_TO_POINTER(id), progress);
 }
 
-void fs_verifies_update(FsVerifies *verifies, guint32 id, guint64 done, guint64 total)
+void fs_works_update(FsWorks *works, guint32 id, guint64 done, guint64 total)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&verifies->lock);
-    FsVerifyProgress *progress = g_hash_table_lookup(verifies->running, GUINT_TO_POINTER(id));
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&works->lock);
+    FsWorkProgress *progress = g_hash_table_lookup(works->running, GUINT_TO_POINTER(id));
 
     if (progress)
-        *progress = (FsVerifyProgress){done, total};
+        *progress = (FsWorkProgress){progress->what, done, total};
 }
 
-void fs_verifies_end(FsVerifies *verifies, guint32 id)
+void fs_works_end(FsWorks *works, guint32 id)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&verifies->lock);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&works->lock);
 
-    g_hash_table_remove(verifies->running, GUINT_TO_POINTER(id));
+    g_hash_table_remove(works->running, GUINT_TO_POINTER(id));
 }
 
-gboolean fs_verifies_get(FsVerifies *verifies, guint32 id, FsVerifyProgress *progress)
+gboolean fs_works_get(FsWorks *works, guint32 id, FsWorkProgress *progress)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&verifies->lock);
-    const FsVerifyProgress *found = g_hash_table_lookup(verifies->running, GUINT_TO_POINTER(id));
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&works->lock);
+    const FsWorkProgress *found = g_hash_table_lookup(works->running, GUINT_TO_POINTER(id));
 
     if (found)
         *progress = *found;

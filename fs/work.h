@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * verify.h - the checks of whole sets that run now, and how far they are.
- * Thread-safe.
+ * work.h - what takes long and runs on whole sets now (a check, an export), and
+ * how far it is; one thing at a time for each set. Thread-safe.
  */
-#ifndef FS_VERIFY_H
-#define FS_VERIFY_H
+#ifndef FS_WORK_H
+#define FS_WORK_H
 
 #include <glib.h>
 
 typedef struct {
-    guint64 done; /* bytes of the image */
+    const char *what; /* static: "verify" */
+    guint64 done;     /* bytes of the image */
     guint64 total;
-} FsVerifyProgress;
+} FsWorkProgress;
 
-typedef struct FsVerifies FsVerifies;
+typedef struct FsWorks FsWorks;
 
-FsVerifies *fs_verifies_new(void);
-void fs_verifies_free(FsVerifies *verifies);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsVerifies, fs_verifies_free)
+FsWorks *fs_works_new(void);
+void fs_works_free(FsWorks *works);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsWorks, fs_works_free)
 
-/* FALSE: set 'id' is being checked already. */
-gboolean fs_verifies_begin(FsVerifies *verifies, guint32 id);
-void fs_verifies_update(FsVerifies *verifies, guint32 id, guint64 done, guint64 total);
-void fs_verifies_end(FsVerifies *verifies, guint32 id);
+/* FALSE: something works on set 'id' already. */
+gboolean fs_works_begin(FsWorks *works, guint32 id, const char *what);
+void fs_works_update(FsWorks *works, guint32 id, guint64 done, guint64 total);
+void fs_works_end(FsWorks *works, guint32 id);
 
-/* FALSE: it is not being checked. */
-gboolean fs_verifies_get(FsVerifies *verifies, guint32 id, FsVerifyProgress *progress);
+/* FALSE: nothing does. */
+gboolean fs_works_get(FsWorks *works, guint32 id, FsWorkProgress *progress);
 
 #endif
