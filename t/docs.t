@@ -86,6 +86,54 @@ else
     skip 'the man page is valid POD' 'podchecker is not installed'
 fi
 
+# ---- fdsetctl ----
+
+fdsetctl=$top_builddir/fs/fdsetctl
+pod=$top_srcdir/man/fdsetctl.1.pod
+
+# ctl_help FROM TO: the first column of a part of --help, without its indentation.
+ctl_help() {
+    "$fdsetctl" --help | sed -n "/^$1/,/^$2/s/^    \(.\{22\}\).*/\1/p"
+}
+
+is 'fdsetctl: an option in --help is in the man page, and the other way round' \
+    "$(ctl_help options fdsetctl | tr -s ' ' '\n' | grep -e ^- | sort -u)" \
+    "$(items OPTIONS | grep -e ^-)"
+is 'fdsetctl: every command is in the man page, and no other' \
+    "$(ctl_help commands options | sed 's/ .*//' | grep . | sort -u)" \
+    "$(section COMMANDS | sed -n 's/^=item \([a-z-]*\).*/\1/p' | sort -u)"
+is 'fdsetctl: every exit status is in the man page, and no other' "$(items 'EXIT STATUS')" \
+    "$( (echo 0 && exit_statuses) | sort -u)"
+while read -r rule; do
+    grep -qF "{\"$rule\"," "$top_srcdir/fs/ctl-client-why.c" || gone+=" $rule"
+done < <(strings_in core/rules.c '.*EACCES, "\([a-z-]*\)".*' &&
+    strings_in core/rules.c '.*EBUSY, "\([a-z-]*\)".*')
+is 'fdsetctl why has advice for every rule' "${gone:-}" ''
+if command -v podchecker >/dev/null; then
+    ok 'fdsetctl: the man page is valid POD' podchecker -warnings "$pod"
+else
+    skip 'fdsetctl: the man page is valid POD' 'podchecker is not installed'
+fi
+words=$(
+    PATH=$top_builddir/fs:$PATH
+    # shellcheck source=completions/fdsetctl
+    . "$top_srcdir/completions/fdsetctl"
+    # shellcheck disable=SC2034 # bash's own names
+    COMP_WORDS=(fdsetctl re) COMP_CWORD=1
+    _fdsetctl
+    echo "${COMPREPLY[*]}"
+)
+is 'bash completes a command' "$words" 'remove-fd reset'
+
+# ---- the control socket ----
+
+pod=$top_srcdir/man/fdsetfs.8.pod
+is 'every command of the control socket is in the man page, and no other' \
+    "$(section Commands | sed -n '/^=item/s/{[^}]*}//g; s/^=item //p' | tr -s ', ' '\n' | grep . | sort -u)" \
+    "$(strings_in fs/control-command.c '^ *{"\([a-z-]*\)",\{0,1\}.*' | grep -v -e '^fdset-id$' -e '^state$' -e '^timeout$' -e '^opaque$' -e '^fd$')"
+is 'every event is in the man page, and no other' "$(items Events)" \
+    "$(strings_in fs/events.c '.*\] = "\([A-Z_]*\)".*')"
+
 # ---- files that one document says are there ----
 
 # paths_in FILE: names of the source tree that the text speaks of.
