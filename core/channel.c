@@ -185,6 +185,15 @@ static void grow(FdsetChannel *channel, guint64 end)
     channel->info.size = MAX(channel->info.size, end);
 }
 
+/* A write that failed half-way has made the file longer all the same. */
+static void grow_after_failure(FdsetChannel *channel)
+{
+    struct stat st;
+
+    if (fstat(channel->fd, &st) == 0)
+        grow(channel, (guint64)st.st_size);
+}
+
 int fdset_channel_pwrite(FdsetChannel *channel, gconstpointer buf, gsize len, guint64 offset)
 {
     int fd = fd_for(channel, channel->info.direct, buf, len, offset);
@@ -197,6 +206,8 @@ int fdset_channel_pwrite(FdsetChannel *channel, gconstpointer buf, gsize len, gu
     }
     if (r == 0)
         grow(channel, offset + len);
+    else
+        grow_after_failure(channel);
     return r;
 }
 

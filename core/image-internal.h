@@ -30,6 +30,9 @@ FdsetChannel *fdset_image_channel(FdsetImage *image, guint16 number);
 /* Keeps the reason for -EIO and returns -EIO. */
 int fdset_image_fail(FdsetImage *image, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* Turns -EBADMSG, a block map that does not match its sums, into -EIO with that reason. */
+int fdset_image_map_problem(FdsetImage *image, guint64 first, int r);
+
 /*
  * Reads blocks [first, first + n) whole, zero-filled behind the end of the
  * image; n <= FDSET_BATCH_BLOCKS. Digests are checked when 'verify'. 0 or -errno.

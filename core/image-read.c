@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int map_problem(FdsetImage *image, guint64 first, int r)
+int fdset_image_map_problem(FdsetImage *image, guint64 first, int r)
 {
     if (r != -EBADMSG)
         return r;
@@ -82,7 +82,8 @@ int fdset_image_read_blocks(FdsetImage *image, guint64 first, gsize n, gpointer 
                             gboolean direct, gboolean verify)
 {
     FdsetRecord records[FDSET_BATCH_BLOCKS];
-    int r = map_problem(image, first, fdset_blockmap_get(image->map, first, n, records));
+    int r = fdset_image_map_problem(image, first,
+                                    fdset_blockmap_get(image->map, first, n, records));
 
     for (gsize i = 0; r == 0 && i < n;) {
         gsize len = run_length(records + i, n - i);
@@ -173,7 +174,7 @@ gint64 fdset_image_seek(FdsetImage *image, guint64 offset, gboolean data)
         return -ENXIO;
     block = fdset_blockmap_next(image->map, first, end, data);
     if (block < 0)
-        return map_problem(image, first, (int)block);
+        return fdset_image_map_problem(image, first, (int)block);
     if (data && (guint64)block == end)
         return -ENXIO;
     return (gint64)MIN(size, MAX(offset, (guint64)block * FDSET_BLOCK_SIZE));

@@ -98,13 +98,15 @@ static int write_partial(FdsetImage *image, FdsetChannel *channel, guint64 offse
     guint8 block[FDSET_BLOCK_SIZE] __attribute__((aligned(FDSET_BLOCK_SIZE)));
     guint64 number = offset / FDSET_BLOCK_SIZE;
     guint64 start = number * FDSET_BLOCK_SIZE;
-    guint64 end = MAX(fdset_image_size(image), offset + len) - start;
+    guint64 end = MAX(fdset_image_size(image), offset + len);
     int r = fdset_image_read_blocks(image, number, 1, block, FALSE, TRUE);
 
     if (r < 0)
         return r;
     memcpy(block + (offset - start), data, len);
-    return write_batch(image, channel, number, 1, block, MIN(end, FDSET_BLOCK_SIZE));
+    /* Over what a failed write left in the file behind the image's end, too. */
+    end = MAX(end, fdset_channel_size(channel));
+    return write_batch(image, channel, number, 1, block, (gsize)MIN(end - start, FDSET_BLOCK_SIZE));
 }
 
 /* Splits at block boundaries: the rest of a block, whole blocks, the start of a block. */
@@ -133,6 +135,23 @@ static void account(FdsetImage *image, guint64 end, gsize len)
     image->written += len;
 }
 
+/*
+ * A write up to 'end' failed: how far the image reaches now, so that none of its
+ * blocks lies behind the image's end. Range held.
+ */
+static guint64 end_of_failed(FdsetImage *image, const FdsetRange *range, guint64 end)
+{
+    for (guint64 block = range->last + 1; block-- > range->first;) {
+        FdsetRecord record;
+
+        if (fdset_blockmap_get(image->map, block, 1, &record) < 0)
+            return end;
+        if (fdset_record_channel(&record) != 0)
+            return MIN(end, (block + 1) * FDSET_BLOCK_SIZE);
+    }
+    return 0;
+}
+
 int fdset_image_write(FdsetImage *image, FdsetChannel *channel, gconstpointer buf, gsize len,
                       guint64 offset)
 {
@@ -150,17 +169,24 @@ int fdset_image_write(FdsetImage *image, FdsetChannel *channel, gconstpointer bu
     if (r == 0) {
         account(image, offset + len, len);
         fdset_channel_count(channel, len);
+    } else if (r != -EBADMSG) {
+        account(image, end_of_failed(image, &range, offset + len), 0);
     }
     fdset_range_lock_release(&image->ranges, &range);
-    return r;
+    return fdset_image_map_problem(image, range.first, r);
 }
 
-/* Zeroes the rest of the block that the new end cuts, in 'channel'. */
-static int cut_block(FdsetImage *image, FdsetChannel *channel, guint64 size)
+/*
+ * Zeroes the rest of the block that the new end cuts, where it lies: that needs
+ * no space on a disk that may be full. The zeros go up to the old end, so that
+ * the record is right whenever the daemon dies before the file is cut.
+ */
+static int cut_block(FdsetImage *image, guint64 size)
 {
     guint8 block[FDSET_BLOCK_SIZE] __attribute__((aligned(FDSET_BLOCK_SIZE)));
     guint64 number = size / FDSET_BLOCK_SIZE;
     gsize keep = size % FDSET_BLOCK_SIZE;
+    guint64 end = fdset_image_size(image) - number * FDSET_BLOCK_SIZE;
     FdsetRecord record;
     int r;
 
@@ -173,7 +199,8 @@ static int cut_block(FdsetImage *image, FdsetChannel *channel, guint64 size)
     if (r < 0)
         return r;
     memset(block + keep, 0, FDSET_BLOCK_SIZE - keep);
-    return write_batch(image, channel, number, 1, block, keep);
+    return write_batch(image, fdset_image_channel(image, fdset_record_channel(&record)), number, 1,
+                       block, (gsize)MIN(end, FDSET_BLOCK_SIZE));
 }
 
 /* Gives back the space behind 'size'. */
@@ -192,9 +219,9 @@ static int cut_channels(FdsetImage *image, guint64 size)
     return 0;
 }
 
-static int shrink(FdsetImage *image, FdsetChannel *channel, guint64 size)
+static int shrink(FdsetImage *image, guint64 size)
 {
-    int r = cut_block(image, channel, size);
+    int r = cut_block(image, size);
 
     if (r == 0)
         r = fdset_blockmap_cut(image->map, (size + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE);
@@ -212,7 +239,7 @@ int fdset_image_truncate(FdsetImage *image, FdsetChannel *channel, guint64 size)
         return -EFBIG;
     fdset_range_lock_acquire(&image->ranges, &range);
     if (size < fdset_image_size(image))
-        r = shrink(image, channel, size);
+        r = shrink(image, size);
     if (r == 0)
         r = fdset_channel_truncate(channel, size);
     if (r == 0) {
@@ -221,7 +248,7 @@ int fdset_image_truncate(FdsetImage *image, FdsetChannel *channel, guint64 size)
         g_mutex_unlock(&image->lock);
     }
     fdset_range_lock_release(&image->ranges, &range);
-    return r;
+    return fdset_image_map_problem(image, range.first, r);
 }
 
 /* Sets used[number - 1] for every channel that a record names. */

@@ -27,7 +27,12 @@ static gboolean open_channels(FdsetImage *image, const FdsetImageOptions *option
         end = MAX(end, fdset_channel_size(channel));
     }
     image->size = options->size == G_MAXUINT64 ? end : options->size;
-    return TRUE;
+    if (image->size <= FDSET_IMAGE_MAX)
+        return TRUE;
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT,
+                "%" G_GUINT64_FORMAT " bytes, expected at most %" G_GUINT64_FORMAT, image->size,
+                FDSET_IMAGE_MAX);
+    return FALSE;
 }
 
 FdsetImage *fdset_image_open(const FdsetImageOptions *options, GError **error)
@@ -138,7 +143,7 @@ int fdset_image_recover(FdsetImage *image)
         int r;
 
         if (data < 0)
-            return (int)data;
+            return fdset_image_map_problem(image, block, (int)data);
         block = (guint64)data;
         if (block == end)
             break;
@@ -175,7 +180,8 @@ int fdset_image_sync(FdsetImage *image, FdsetChannel *channel)
 
 int fdset_image_sum(FdsetImage *image, GBytes **sums, guint64 *n_data)
 {
-    return fdset_blockmap_sum(image->map, n_blocks(image), sums, n_data);
+    return fdset_image_map_problem(
+        image, 0, fdset_blockmap_sum(image->map, n_blocks(image), sums, n_data));
 }
 
 int fdset_image_fail(FdsetImage *image, const char *format, ...)

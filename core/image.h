@@ -60,8 +60,8 @@ int fdset_image_write(FdsetImage *image, FdsetChannel *channel, gconstpointer bu
                       guint64 offset);
 
 /*
- * Sets the size; bytes behind it are gone. 'channel' takes the rest of a cut
- * block. Returns 0 or -errno.
+ * Sets the size, which 'channel' has from then on as the size of its own file;
+ * bytes behind it are gone. Returns 0 or -errno.
  */
 int fdset_image_truncate(FdsetImage *image, FdsetChannel *channel, guint64 size);
 

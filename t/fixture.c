@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -120,6 +122,26 @@ guint dir_count(const Dir *dir, const char *name)
         n++;
     closedir(stream);
     return n - 2; /* . and .. */
+}
+
+static void set_size_limit(rlim_t soft)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    limit.rlim_cur = MIN(soft, limit.rlim_max);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+void file_size_limit(guint64 size)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    set_size_limit(size);
+}
+
+void file_size_unlimit(void)
+{
+    set_size_limit(RLIM_INFINITY);
 }
 
 Random random_new(void)

@@ -35,6 +35,10 @@ gboolean dir_has(const Dir *dir, const char *name);
 /* How many entries there are in the subdirectory 'name' ("." for itself). */
 guint dir_count(const Dir *dir, const char *name);
 
+/* No file can grow behind 'size' (EFBIG) until it is lifted: stands in for a full disk. */
+void file_size_limit(guint64 size);
+void file_size_unlimit(void);
+
 typedef struct {
     guint64 state;
 } Random;
