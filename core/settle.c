@@ -137,9 +137,6 @@ static gboolean sync_all(FdsetSet *set, GBytes **sums, guint64 *n_data, GError *
         fdset_error_set_errno(error, -r, "%s: cannot be made durable", set->path);
         return FALSE;
     }
-    if (!fdset_fd_replace_file(set->dirfd, "sums", g_bytes_get_data(*sums, NULL),
-                               g_bytes_get_size(*sums), TRUE, error))
-        return FALSE;
     if (fsync(set->store_dirfd) == 0)
         return TRUE;
     fdset_error_set_errno(error, errno, "%s: cannot sync", set->shared->path);
@@ -157,6 +154,24 @@ static void not_durable(FdsetSet *set, const GError *error)
     fdset_set_save(set, FALSE, NULL);
 }
 
+/* The file "sums" belongs to the manifest and is replaced with it. Lock held. */
+static gboolean save_durable(FdsetSet *set, GBytes *sums, guint64 n_data, GError **error)
+{
+    FdsetManifest *manifest = set->manifest;
+    gsize size;
+    gconstpointer data = g_bytes_get_data(sums, &size);
+
+    if (!fdset_fd_replace_file(set->dirfd, "sums", data, size, TRUE, error))
+        return FALSE;
+    fdset_digest_bytes(&manifest->key, data, size, manifest->sums);
+    manifest->data_blocks = n_data;
+    manifest->durable = TRUE;
+    if (fdset_set_save(set, TRUE, error))
+        return TRUE;
+    manifest->durable = FALSE;
+    return FALSE;
+}
+
 static void make_durable(FdsetSet *set, guint64 generation)
 {
     FdsetManifest *manifest = set->manifest;
@@ -168,16 +183,7 @@ static void make_durable(FdsetSet *set, guint64 generation)
 
     if (manifest->generation != generation || set->removed)
         return;
-    if (!synced) {
-        not_durable(set, error);
-        return;
-    }
-    fdset_digest_bytes(&manifest->key, g_bytes_get_data(sums, NULL), g_bytes_get_size(sums),
-                       manifest->sums);
-    manifest->data_blocks = n_data;
-    manifest->durable = TRUE;
-    if (!fdset_set_save(set, TRUE, &error)) {
-        manifest->durable = FALSE;
+    if (!synced || !save_durable(set, sums, n_data, &error)) {
         not_durable(set, error);
         return;
     }
