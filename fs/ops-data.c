@@ -16,8 +16,8 @@ static void set_caching(FdsetHandle *handle, gboolean shared, struct fuse_file_i
     FdsetSetInfo info;
 
     fdset_set_info(fdset_handle_set(handle), &info);
-    fi->direct_io = fdset_handle_is_writer(handle) || !info.stable;
-    fi->keep_cache = !fi->direct_io && shared;
+    fi->direct_io = fdset_handle_is_writer(handle) || !info.stable || !shared;
+    fi->keep_cache = !fi->direct_io;
 #ifdef HAVE_PARALLEL_DIRECT_WRITES
     fi->parallel_direct_writes = fi->direct_io;
 #endif

@@ -91,7 +91,12 @@ static fuse_ino_t find(FsContext *context, fuse_ino_t parent, const char *name)
     if (!set)
         return 0;
     fdset_set_info(set, &info);
-    return fs_nodes_look_up(context->nodes, set, info.stable);
+    /*
+     * What is cached may have to be invalidated, which waits for reads that are
+     * under way: a daemon of one thread would wait for itself.
+     */
+    return fs_nodes_look_up(context->nodes, set,
+                            info.stable && !fdset_store_policy(context->store)->one_thread);
 }
 
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
