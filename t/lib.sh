@@ -220,8 +220,10 @@ unmount() {
     timeout -k 5 10 umount "${1:-$mnt}" 2>/dev/null
 }
 
+# As root also when a request is never answered: that aborts it.
 unmount_by_force() {
     is_mounted "${1:-$mnt}" || return 0
+    timeout -k 5 10 umount -f "${1:-$mnt}" 2>/dev/null && return
     fusermount3 -uz "${1:-$mnt}" 2>/dev/null || umount -l "${1:-$mnt}" 2>/dev/null
 }
 
@@ -237,7 +239,7 @@ cleanup() {
     for mount in "${mounts[@]}"; do
         unmount "$mount"
     done
-    [ -z "${daemon_pid:-}" ] || put_down "$daemon_pid"
+    [ -z "${daemon_pid:-}" ] || put_down "$daemon_pid" || unmount_by_force
     for mount in "${mounts[@]}"; do
         unmount_by_force "$mount"
     done
@@ -273,6 +275,9 @@ watchdog() {
     wait $!
     kill -s TERM "$1"
     kill_children "$1"
+    # What still runs waits for a request that the daemon does not answer.
+    sleep 5
+    unmount_by_force
 }
 watchdog $$ </dev/null >/dev/null 2>&1 &
 watchdog_pid=$!
