@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,23 @@ void fs_daemon_ready(int fd)
     if (write(fd, "", 1) < 0)
         g_warning("cannot tell the parent process");
     close(fd);
+}
+
+static void *wait_to_be_cancelled(void *unused)
+{
+    for (;;)
+        pause();
+    return NULL;
+}
+
+void fs_daemon_prepare_cancel(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, wait_to_be_cancelled, NULL) != 0)
+        return;
+    pthread_cancel(thread);
+    pthread_join(thread, NULL);
 }
 
 static int syslog_priority(GLogLevelFlags level)

@@ -20,6 +20,13 @@ int fs_daemon_start(void);
 /* Detaches from the terminal and lets the parent exit with status 0. */
 void fs_daemon_ready(int fd);
 
+/*
+ * libfuse ends its threads with pthread_cancel(), for which the C library loads
+ * libgcc_s on first use, and aborts where it cannot open a file any more. After
+ * this it is loaded.
+ */
+void fs_daemon_prepare_cancel(void);
+
 /* Log messages go to stderr ('daemon' FALSE), or to the journal or syslog. */
 void fs_log_init(gboolean daemon, gboolean debug);
 

@@ -84,6 +84,7 @@ static gboolean open_store(FsContext *context, const FsOptions *options, GError 
 {
     context->nodes = fs_nodes_new();
     context->files = fs_files_new();
+    fs_daemon_prepare_cancel();
     context->events = fs_events_new();
     context->works = fs_works_new();
     context->stats.started = g_get_real_time();

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "fs/qmp.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,6 +76,24 @@ static gboolean take_member(FsQmpRequest *request, const char *name, JsonNode *v
     return fail(error, "QMP input member '%s' is unexpected", name);
 }
 
+/* JSON has no words for what a number that is too big is read as: it could not be sent back. */
+static gboolean is_finite(JsonNode *node)
+{
+    g_autoptr(GList) parts = NULL;
+
+    if (JSON_NODE_HOLDS_VALUE(node))
+        return json_node_get_value_type(node) != G_TYPE_DOUBLE ||
+               isfinite(json_node_get_double(node));
+    if (JSON_NODE_HOLDS_OBJECT(node))
+        parts = json_object_get_values(json_node_get_object(node));
+    else if (JSON_NODE_HOLDS_ARRAY(node))
+        parts = json_array_get_elements(json_node_get_array(node));
+    for (const GList *l = parts; l; l = l->next)
+        if (!is_finite(l->data))
+            return FALSE;
+    return TRUE;
+}
+
 FsQmpRequest *fs_qmp_request_parse(const char *line, JsonNode **id, GError **error)
 {
     g_autoptr(FsQmpRequest) request = g_new0(FsQmpRequest, 1);
@@ -85,8 +104,9 @@ FsQmpRequest *fs_qmp_request_parse(const char *line, JsonNode **id, GError **err
     JsonObject *object;
 
     *id = NULL;
-    if (!node) {
-        fail(error, "JSON parse error, invalid syntax");
+    if (!node || !is_finite(node)) {
+        fail(error,
+             node ? "JSON parse error, number out of range" : "JSON parse error, invalid syntax");
         return NULL;
     }
     if (!JSON_NODE_HOLDS_OBJECT(node)) {

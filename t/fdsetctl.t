@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# fdsetctl, as a person and as a script use it.
+# shellcheck disable=SC2317 # ok calls functions by name
+
+# shellcheck source=t/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=t/mount.sh
+. "$(dirname "$0")/mount.sh"
+# shellcheck source=t/control.sh
+. "$(dirname "$0")/control.sh"
+require_mount
+make_stream stream
+
+# fails CLAIM STATUS PATTERN COMMAND...: exact status, and what it says.
+fails() {
+    local claim=$1 status=$2 pattern=$3 text got
+    shift 3
+    text=$(ctl "$@" 2>&1)
+    got=$?
+    has "$claim" "$got ${text//$'\n'/ }" "$status *$pattern"
+}
+
+start_mount
+is 'ls of nothing' "$(ctl ls)" 'SET  STATE  SIZE  DATA  CHANNELS  RATE  MODIFIED'
+is 'import says when it is safe' "$(ctl import 7 stream)" '7: durable, 2.2 MiB'
+ok 'what was imported is what is there' same stream "$mnt/7"
+has 'ls shows it' "$(ctl ls | tail -n 1)" '7 *durable *2.2 MiB *2.2 MiB *1 *MiB/s *20*'
+has 'ls --json is for scripts' "$(ctl --json ls | tr -d ' \n')" '\[{"fdset-id":7,"state":"durable",*'
+has 'show' "$(ctl show 7)" '*state:          durable*stream starts:  0*sessions:       1*CHANNEL*ch-000 *'
+is 'the socket does as well' "$(bounded "$top_builddir/fs/fdsetctl" -s "$socket" wait 7)" '7: durable, 2.2 MiB'
+
+ok 'export' ctl export 7 out
+ok 'what was exported is what was imported' cmp stream out
+is 'it has the name it should have and no other' "$(find . -name 'out[^p]*' -o -name out)" ./out
+is 'verify' "$(ctl verify 7 | sed 's/[0-9]* blocks/N blocks/')" '7: all N blocks match their digests'
+is 'wait --durable' "$(ctl wait 7 --durable --timeout 5)" '7: durable, 2.2 MiB'
+
+truncate -s 300M sparse
+dd if=stream of=sparse conv=notrunc status=none
+fails 'import of a file that is no whole stream' 6 'fdset 8: is partial: *' import 8 sparse
+is 'its size is right all the same' "$(stat -c %s "$mnt/8")" $((300 << 20))
+ok 'export of it' ctl export 8 sparse.out
+ok 'is the same' cmp sparse sparse.out
+ok 'and has holes' test "$(stat -c %b sparse.out)" -lt 20000
+fails 'import into a complete set' 5 '*Permission denied (fdset 7: *complete*' import 7 stream
+has 'why says what to do' "$(ctl why 7)" '*answered with: Permission denied (rule: complete*what to do:*fdsetctl reset*'
+is 'why of a set with nothing to say' "$(ctl why 9)" 'nothing was refused and nothing has failed'
+has 'why --json' "$(ctl --json why 7 | tr -d ' \n')" '\[{"time":*"fdset-id":7,"rule":"complete*'
+
+sys open f rdwr "$mnt/7" >/dev/null
+fails 'no such set' 3 'fdset 9: no such set' show 9
+fails 'not a number' 2 'x: is not the number of a set*' show x
+fails 'no such command' 2 'nonsense: there is no such command*' nonsense
+fails 'no operand' 2 'show: an operand is missing*' show
+fails 'an option of another command' 2 'ls: does not take one of these options*' ls --durable
+fails 'no such directory' 3 '*nowhere/out.*.part: cannot make it*' export 7 nowhere/out
+is 'no daemon' "$(bounded "$top_builddir/fs/fdsetctl" -s "$dir/none" ls 2>&1; echo $?)" \
+    "fdsetctl: $dir/none: cannot connect to the control socket: No such file or directory
+3"
+has 'not a mount' "$(bounded "$top_builddir/fs/fdsetctl" -m "$dir" ls 2>&1; echo $?)" '*is not the root of an fdsetfs*3'
+
+start_actor vm
+act vm open main wronly+creat "$mnt/10" >/dev/null
+act vm pwrite main 0 1000 >/dev/null
+fails 'reset of a set that is written' 4 '*is being written*' reset 10
+has 'watch shows the channel' "$(ctl watch --count 2 --interval 0.2)" '*10 *writing *ch-000 *1000 bytes*'
+fails 'wait gives up' 4 '*the timeout has passed' wait 10 --timeout 0.1
+end_actor vm
+fails 'a partial set is not waited for' 6 '*fdset 10: is partial*' wait 10
+
+ok 'seal' ctl seal 7
+has 'a sealed set is shown as such' "$(ctl ls | tail -n +2 | head -n 1)" '7 *durable,sealed *'
+damage 7 $((4096 * 30))
+fails 'verify of a damaged set' 6 '*block 30 *1 of * blocks do not match*' verify 7
+fails 'export of a damaged set' 6 '*block 30 *does not match its digest*' export 7 out2
+is 'leaves no file, not even half a one' "$(echo out2*)" 'out2*'
+ok 'reset' ctl reset 7
+is 'makes it empty' "$(stat -c %s "$mnt/7")" 0
+ok 'rm takes several' ctl rm 7 8 10
+is 'and nothing is left' "$(ctl ls | wc -l)" 1
+fails 'rm of none' 3 'fdset 7: no such set' rm 7
+
+# ---- .ctl, which needs no socket ----
+
+ctl import 7 stream >/dev/null
+bounded cat "$mnt/.ctl/stats.json" >stats.json
+has '.ctl/stats.json' "$(tr -d ' \n' <stats.json)" '{"version":*"sets":\[{"fdset-id":7,*"events":{*'
+bounded cat "$mnt/.ctl/metrics" >metrics
+# Every line a sample or a comment; each metric has HELP and TYPE before its samples.
+# shellcheck disable=SC2016 # a program of awk
+strict='
+    /^# HELP [a-z_]+ [^\\]+$/ { help[$3] = 1; next }
+    /^# TYPE [a-z_]+ (counter|gauge)$/ { if (!help[$3] || type[$3]) exit 1; type[$3] = $4; next }
+    /^[a-z_]+(\{[a-z]+="[^"\\]*"(,[a-z]+="[^"\\]*")*\})? [0-9]+(\.[0-9]+)?$/ {
+        name = $1; sub(/\{.*/, "", name)
+        if (!type[name] || seen[$1]++) exit 1
+        if (type[name] == "counter" && name !~ /_total$/) exit 1
+        n++; next
+    }
+    { print "not of the format: " $0; exit 1 }
+    END { if (n < 20) exit 1 }'
+ok '.ctl/metrics is of the format, strictly' awk "$strict" metrics
+if command -v promtool >/dev/null; then
+    ok 'promtool finds nothing wrong' promtool check metrics <metrics
+else
+    skip 'promtool finds nothing wrong' 'promtool (package prometheus) is not installed'
+fi
+has 'a channel is counted' "$(grep ^fdsetfs_channel_written metrics)" \
+    'fdsetfs_channel_written_bytes{fdset="7",channel="0",direct="0"} [1-9]*'
+ends_cleanly
+done_testing
