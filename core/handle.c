@@ -100,6 +100,9 @@ int fdset_handle_report_error(FdsetSet *set, const GError *error)
 {
     int errnum = fdset_error_to_errno((FdsetError)error->code);
 
+    /* The set is there; a file of it is not. */
+    if (errnum == ENOENT)
+        errnum = EIO;
     fdset_set_report(set, -1, errnum, "failure", error->message);
     return -errnum;
 }

@@ -62,7 +62,6 @@ GKeyFile *fdset_keyfile_load(int dirfd, const char *name, const char *path, cons
 {
     g_autoptr(GBytes) bytes = fdset_fd_read_file(dirfd, name, SIZE_MAX_BYTES, error);
     g_autoptr(GKeyFile) keys = g_key_file_new();
-    g_autoptr(GError) parse_error = NULL;
     const char *text;
     gsize len;
 
@@ -71,9 +70,10 @@ GKeyFile *fdset_keyfile_load(int dirfd, const char *name, const char *path, cons
         return NULL;
     }
     text = g_bytes_get_data(bytes, &len);
-    if (len == 0 || !g_key_file_load_from_data(keys, text, len, G_KEY_FILE_NONE, &parse_error)) {
+    if (len == 0 || !g_key_file_load_from_data(keys, text, len, G_KEY_FILE_NONE, NULL)) {
+        /* GLib's own message would quote the damage. */
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT, "%s: damaged: %s", path,
-                    parse_error ? parse_error->message : "the file is empty");
+                    len == 0 ? "the file is empty" : "it is not made of groups, keys and values");
         return NULL;
     }
     if (!check_format(keys, path, group, error) || !check_sum(path, text, len, error))
