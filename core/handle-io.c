@@ -24,6 +24,7 @@ static int begin_write(FdsetHandle *handle, gsize len, guint64 offset)
 {
     FdsetSet *set = handle->set;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->lock);
+    guint64 header = set->manifest->stream_offset;
     g_autofree char *text = NULL;
     int r = refusal(handle);
 
@@ -32,12 +33,12 @@ static int begin_write(FdsetHandle *handle, gsize len, guint64 offset)
     handle->wrote = set->touched = TRUE;
     handle->flushed = FALSE;
     set->last_write = g_get_real_time();
-    if (!set->header_only || offset + len <= set->manifest->stream_offset)
+    if (!set->header_only || (offset <= header && len <= header - offset))
         return 0;
     text = g_strdup_printf("%s: a write at offset %" G_GUINT64_FORMAT
                            " of a complete set: only the header, %" G_GUINT64_FORMAT
                            " bytes in front of the stream, may still be rewritten",
-                           set->name, offset, set->manifest->stream_offset);
+                           set->name, offset, header);
     fdset_set_report(set, channel_index(handle), EACCES, "header", text);
     return -EACCES;
 }

@@ -144,10 +144,13 @@ static guint64 end_of_failed(FdsetImage *image, const FdsetRange *range, guint64
     for (guint64 block = range->last + 1; block-- > range->first;) {
         FdsetRecord record;
 
+        FdsetChannel *channel;
+
         if (fdset_blockmap_get(image->map, block, 1, &record) < 0)
             return end;
-        if (fdset_record_channel(&record) != 0)
-            return MIN(end, (block + 1) * FDSET_BLOCK_SIZE);
+        channel = fdset_image_channel(image, fdset_record_channel(&record));
+        if (channel)
+            return MIN(end, MIN((block + 1) * FDSET_BLOCK_SIZE, fdset_channel_size(channel)));
     }
     return 0;
 }
