@@ -217,10 +217,9 @@ static void finish_call(FsControl *control, FsControlCall *done)
 
 void fs_control_take_finished(FsControl *control)
 {
-    FsControlCall *call;
-
-    while ((call = g_async_queue_try_pop(control->finished)))
-        finish_call(control, call);
+    /* Those that are there now: what they make way for may be done before the last of them. */
+    for (gint n = g_async_queue_length(control->finished); n > 0; n--)
+        finish_call(control, g_async_queue_pop(control->finished));
 }
 
 void fs_control_retry_parked(FsControl *control)

@@ -28,6 +28,8 @@
 #define COMMANDS_EACH 20u
 #define PROBE_EVERY 50u /* lines between two probes of a fuzzed connection */
 #define PATIENT 4u      /* clients that ask for more than the daemon will keep */
+#define PATIENT_ASKS 5000u
+#define OTHERS_ASK 300u
 #define NEGOTIATE "{\"execute\":\"qmp_capabilities\"}\r\n"
 
 static G_NORETURN void die(const char *what)
@@ -156,7 +158,7 @@ static void flood(int fd, gboolean patient)
     static const char line[] = "{\"execute\":\"query-commands\"}\r\n";
     g_autoptr(GString) text = g_string_new(NEGOTIATE);
 
-    for (guint i = 0; i < 5000; i++)
+    for (guint i = 0; i < (patient ? PATIENT_ASKS : OTHERS_ASK); i++)
         g_string_append(text, line);
     if (patient)
         send_all(fd, text->str, text->len);
