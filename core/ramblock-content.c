@@ -181,3 +181,28 @@ gint64 fdset_ramblock_next_hole(const FdsetRamblock *block, guint64 offset)
 {
     return find(block, offset, FALSE);
 }
+
+/* The last bytes of a range may lie in a page that goes on behind it, the first ones before. */
+gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, guint64 len)
+{
+    BitmapWindow window = {.count = 0};
+    int r = check_content(block);
+    guint64 end, total = 0;
+
+    if (r < 0)
+        return r;
+    if (offset >= block->used_length || len == 0)
+        return 0;
+    end = offset + MIN(len, block->used_length - offset);
+    for (guint64 at = offset, next; at < end; at = next) {
+        guint64 page = at / block->page_size;
+
+        if (!is_loaded(&window, page) &&
+            (r = load(block, &window, page, (end - 1) / block->page_size)) < 0)
+            return r;
+        next = MIN(end, (page + run_length(&window, page)) * block->page_size);
+        if (is_set(&window, page))
+            total += next - at;
+    }
+    return (gint64)total;
+}

@@ -92,6 +92,12 @@ gssize fdset_ramblock_pread(const FdsetRamblock *block, gpointer buf, gsize len,
 gint64 fdset_ramblock_next_data(const FdsetRamblock *block, guint64 offset);
 gint64 fdset_ramblock_next_hole(const FdsetRamblock *block, guint64 offset);
 
+/*
+ * How many of the 'len' bytes at 'offset' lie in present pages; what lies behind
+ * the end does not count. -errno as pread.
+ */
+gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, guint64 len);
+
 void fdset_ramblock_free(FdsetRamblock *block);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FdsetRamblock, fdset_ramblock_free)
 

@@ -76,6 +76,7 @@ static void put_page(Writer *writer, const char *block, guint64 page)
 static void put_header(Writer *writer)
 {
     const StreamShape *shape = writer->shape;
+    const char *machine = shape->machine != NULL ? shape->machine : "pc-q35-10.0";
 
     mark(writer, "magic", NULL);
     put(writer, "QEVM", 4);
@@ -85,8 +86,8 @@ static void put_header(Writer *writer)
     mark(writer, "configuration", NULL);
     put_be(writer, 0x07, 1);
     mark(writer, "machine", NULL);
-    put_be(writer, strlen("pc-q35-10.0"), 4);
-    put(writer, "pc-q35-10.0", strlen("pc-q35-10.0"));
+    put_be(writer, strlen(machine), 4);
+    put(writer, machine, strlen(machine));
     if (shape->page_bits != 0) {
         put_be(writer, 0x05, 1);
         put_name(writer, "configuration/target-page-bits");

@@ -20,6 +20,7 @@ typedef struct {
 /* What the stream looks like; all zero but 'blocks' is the streaming format as of today. */
 typedef struct {
     guint64 start;          /* zeros before the stream */
+    const char *machine;    /* its name; NULL: "pc-q35-10.0" */
     const char *capability; /* "mapped-ram" or "fixed-ram"; NULL for streaming */
     gboolean ignore_shared;
     gboolean big_endian;    /* bitmap words as a big-endian host writes them */

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+#include "core/cpunotes.h"
+#include "core/bytes.h"
+#include "core/vmstate.h"
+
+#include <string.h>
+
+#define CPU_SECTION "cpu"
+#define N_REGS 16
+#define N_SEGS 6
+#define N_TABLES 4
+#define N_CRS 5
+#define NT_PRSTATUS 1
+#define NT_QEMU 0
+#define PRSTATUS_BYTES 336
+#define PRSTATUS_PID 32
+#define PRSTATUS_REGS 112
+#define QEMU_STATE_VERSION 1
+/* 4096 vCPUs are what QEMU's machines take at most. */
+#define CPUS_MAX 4096
+
+/* In the order of QEMU's R_EAX ... and R_ES ... */
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+enum { ES, CS, SS, DS, FS, GS };
+
+typedef struct {
+    guint64 selector, base, limit, flags;
+} Segment;
+
+typedef struct {
+    guint64 regs[N_REGS];
+    guint64 rip, rflags;
+    Segment segs[N_SEGS];
+    Segment tables[N_TABLES]; /* ldt, tr, gdt, idt */
+    guint64 cr[N_CRS];
+    guint64 kernel_gs_base;
+} Cpu;
+
+/* --- from the section --- */
+
+static gboolean get_number(JsonNode *state, const char *name, guint64 *value)
+{
+    const char *const path[] = {name, NULL};
+
+    return fdset_vmstate_number(fdset_vmstate_find(state, path), value);
+}
+
+static gboolean get_segment(JsonNode *node, Segment *segment)
+{
+    return get_number(node, "selector", &segment->selector) &&
+           get_number(node, "base", &segment->base) && get_number(node, "limit", &segment->limit) &&
+           get_number(node, "flags", &segment->flags);
+}
+
+static JsonArray *get_array(JsonNode *state, const char *name, guint len)
+{
+    const char *const path[] = {name, NULL};
+    JsonNode *node = fdset_vmstate_find(state, path);
+    JsonArray *array =
+        node != NULL && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+
+    return array != NULL && json_array_get_length(array) == len ? array : NULL;
+}
+
+static gboolean get_segments(JsonNode *state, Cpu *cpu)
+{
+    static const char *const names[N_TABLES] = {"env.ldt", "env.tr", "env.gdt", "env.idt"};
+    JsonArray *segs = get_array(state, "env.segs", N_SEGS);
+
+    for (guint i = 0; segs != NULL && i < N_SEGS; i++) {
+        if (!get_segment(json_array_get_element(segs, i), &cpu->segs[i]))
+            return FALSE;
+    }
+    for (guint i = 0; i < N_TABLES; i++) {
+        const char *const path[] = {names[i], NULL};
+
+        if (!get_segment(fdset_vmstate_find(state, path), &cpu->tables[i]))
+            return FALSE;
+    }
+    return segs != NULL;
+}
+
+/* A 32-bit QEMU has half as many registers: FALSE. */
+static gboolean get_cpu(JsonNode *state, Cpu *cpu)
+{
+    JsonArray *regs = get_array(state, "env.regs", N_REGS);
+
+    for (guint i = 0; regs != NULL && i < N_REGS; i++) {
+        if (!fdset_vmstate_number(json_array_get_element(regs, i), &cpu->regs[i]))
+            return FALSE;
+    }
+    cpu->cr[1] = 0;
+    return regs != NULL && get_number(state, "env.eip", &cpu->rip) &&
+           get_number(state, "env.eflags", &cpu->rflags) && get_segments(state, cpu) &&
+           get_number(state, "env.cr[0]", &cpu->cr[0]) &&
+           get_number(state, "env.cr[2]", &cpu->cr[2]) &&
+           get_number(state, "env.cr[3]", &cpu->cr[3]) &&
+           get_number(state, "env.cr[4]", &cpu->cr[4]) &&
+           get_number(state, "env.kernelgsbase", &cpu->kernel_gs_base);
+}
+
+/* --- to notes --- */
+
+void fdset_cpunotes_append(GByteArray *notes, const char *name, guint32 type, gconstpointer desc,
+                           guint32 len)
+{
+    gsize name_len = strlen(name) + 1;
+
+    fdset_bytes_le32(notes, (guint32)name_len);
+    fdset_bytes_le32(notes, len);
+    fdset_bytes_le32(notes, type);
+    g_byte_array_append(notes, (const guint8 *)name, (guint)name_len);
+    fdset_bytes_zeros(notes, (4 - name_len % 4) % 4);
+    g_byte_array_append(notes, desc, len);
+    fdset_bytes_zeros(notes, (4 - len % 4) % 4);
+}
+
+/* struct elf_prstatus of Linux on x86-64: the registers in the order of user_regs_struct. */
+static void append_prstatus(GByteArray *notes, const Cpu *cpu, guint32 pid)
+{
+    const guint64 *regs = cpu->regs;
+    const Segment *segs = cpu->segs;
+    const guint64 values[] = {
+        regs[R15],         regs[R14],         regs[R13],         regs[R12],
+        regs[RBP],         regs[RBX],         regs[R11],         regs[R10],
+        regs[R9],          regs[R8],          regs[RAX],         regs[RCX],
+        regs[RDX],         regs[RSI],         regs[RDI],         0 /* orig_rax */,
+        cpu->rip,          segs[CS].selector, cpu->rflags,       regs[RSP],
+        segs[SS].selector, segs[FS].base,     segs[GS].base,     segs[DS].selector,
+        segs[ES].selector, segs[FS].selector, segs[GS].selector,
+    };
+    g_autoptr(GByteArray) desc = g_byte_array_new();
+
+    fdset_bytes_zeros(desc, PRSTATUS_PID);
+    fdset_bytes_le32(desc, pid);
+    fdset_bytes_zeros(desc, PRSTATUS_REGS - PRSTATUS_PID - 4);
+    for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
+        fdset_bytes_le64(desc, values[i]);
+    fdset_bytes_zeros(desc, PRSTATUS_BYTES - desc->len);
+    fdset_cpunotes_append(notes, "CORE", NT_PRSTATUS, desc->data, desc->len);
+}
+
+static void append_segment(GByteArray *desc, const Segment *segment)
+{
+    fdset_bytes_le32(desc, (guint32)segment->selector);
+    fdset_bytes_le32(desc, (guint32)segment->limit);
+    fdset_bytes_le32(desc, (guint32)segment->flags);
+    fdset_bytes_le32(desc, 0);
+    fdset_bytes_le64(desc, segment->base);
+}
+
+static void append_qemu(GByteArray *notes, const Cpu *cpu)
+{
+    static const int order[N_REGS] = {RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP,
+                                      R8,  R9,  R10, R11, R12, R13, R14, R15};
+    static const int segs[N_SEGS] = {CS, DS, ES, FS, GS, SS};
+    g_autoptr(GByteArray) desc = g_byte_array_new();
+    guint32 len = 8 + (N_REGS + 2) * 8 + (N_SEGS + N_TABLES) * 24 + (N_CRS + 1) * 8;
+
+    fdset_bytes_le32(desc, QEMU_STATE_VERSION);
+    fdset_bytes_le32(desc, len);
+    for (gsize i = 0; i < N_REGS; i++)
+        fdset_bytes_le64(desc, cpu->regs[order[i]]);
+    fdset_bytes_le64(desc, cpu->rip);
+    fdset_bytes_le64(desc, cpu->rflags);
+    for (gsize i = 0; i < N_SEGS; i++)
+        append_segment(desc, &cpu->segs[segs[i]]);
+    for (gsize i = 0; i < N_TABLES; i++)
+        append_segment(desc, &cpu->tables[i]);
+    for (gsize i = 0; i < N_CRS; i++)
+        fdset_bytes_le64(desc, cpu->cr[i]);
+    fdset_bytes_le64(desc, cpu->kernel_gs_base);
+    fdset_cpunotes_append(notes, "QEMU", NT_QEMU, desc->data, desc->len);
+}
+
+static GArray *find_cpus(const FdsetDevices *devices)
+{
+    GArray *cpus = g_array_new(FALSE, TRUE, sizeof(Cpu));
+
+    for (gsize i = 0; i < fdset_devices_count(devices) && cpus->len < CPUS_MAX; i++) {
+        gsize budget = 100000;
+        g_autoptr(JsonNode) state = NULL;
+        Cpu cpu;
+
+        if (strcmp(fdset_devices_section(devices, i)->name, CPU_SECTION) != 0)
+            continue;
+        state = fdset_devices_decode(devices, i, &budget, NULL);
+        if (state != NULL && get_cpu(state, &cpu))
+            g_array_append_val(cpus, cpu);
+    }
+    return cpus;
+}
+
+GBytes *fdset_cpunotes_new(const FdsetDevices *devices, guint *count)
+{
+    g_autoptr(GArray) cpus = find_cpus(devices);
+    GByteArray *notes = g_byte_array_new();
+
+    for (guint i = 0; i < cpus->len; i++)
+        append_prstatus(notes, &g_array_index(cpus, Cpu, i), i + 1);
+    for (guint i = 0; i < cpus->len; i++)
+        append_qemu(notes, &g_array_index(cpus, Cpu, i));
+    *count = cpus->len;
+    return g_byte_array_free_to_bytes(notes);
+}

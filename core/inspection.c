@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+#include "core/inspection.h"
+#include "core/cpunotes.h"
+#include "core/error.h"
+#include "core/vmcoreinfo.h"
+
+#include <string.h>
+
+/* Managers' headers are some KiB; a look at this much costs no more than a moment. */
+#define SEARCH_MAX (64 * 1024 * 1024)
+#define SEARCH_CHUNK (1024 * 1024)
+#define MAGIC_BYTES 8
+
+static const guint8 magic[MAGIC_BYTES] = {'Q', 'E', 'V', 'M', 0, 0, 0, 3};
+
+struct FdsetInspection {
+    const FdsetSource *source; /* borrowed */
+    FdsetLibvirt *libvirt;     /* owned, or NULL */
+    FdsetStream *stream;       /* owned */
+    char *problem;             /* owned, or NULL */
+    FdsetDevices *devices;     /* owned */
+    FdsetGpa *gpa;             /* owned */
+    GBytes *notes;             /* owned */
+    guint n_cpus;
+    gboolean has_vmcoreinfo;
+    gboolean is_big_endian;
+};
+
+/* --- where the stream is --- */
+
+static gboolean refuse_compressed(const FdsetInspection *inspection, GError **error)
+{
+    const char *tool = fdset_libvirt_format_name(fdset_libvirt_format(inspection->libvirt));
+    guint64 offset = fdset_libvirt_stream_offset(inspection->libvirt);
+
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
+                "%s: a libvirt image compressed with %s, which has no place for each page: unpack "
+                "its stream with %s first (tail -c +%" G_GUINT64_FORMAT " FILE | %s -dc), or save "
+                "with --image-format sparse",
+                inspection->source->name, tool, tool, offset + 1, tool);
+    return FALSE;
+}
+
+static gboolean read_libvirt(FdsetInspection *inspection, guint64 *start, GError **error)
+{
+    inspection->libvirt = fdset_libvirt_read(inspection->source, error);
+    if (inspection->libvirt == NULL)
+        return FALSE;
+    *start = fdset_libvirt_stream_offset(inspection->libvirt);
+    switch (fdset_libvirt_format(inspection->libvirt)) {
+    case FDSET_LIBVIRT_RAW:
+    case FDSET_LIBVIRT_SPARSE:
+        return TRUE;
+    default:
+        return refuse_compressed(inspection, error);
+    }
+}
+
+static gboolean is_stream(const FdsetSource *source, guint64 offset)
+{
+    g_autoptr(FdsetStream) stream = fdset_stream_parse_head(source, offset, NULL);
+
+    return stream != NULL;
+}
+
+/* Looks at one chunk; pieces overlap, so that a magic across their border is found. */
+static gboolean search_chunk(const FdsetSource *source, guint64 at, const guint8 *chunk, gsize len,
+                             guint64 *start)
+{
+    for (gsize i = 0; i + MAGIC_BYTES <= len;) {
+        const guint8 *found = memmem(chunk + i, len - i, magic, MAGIC_BYTES);
+
+        if (found == NULL)
+            return FALSE;
+        *start = at + (guint64)(found - chunk);
+        if (is_stream(source, *start))
+            return TRUE;
+        i = (gsize)(found - chunk) + 1;
+    }
+    return FALSE;
+}
+
+static gboolean search(const FdsetSource *source, guint64 *start, GError **error)
+{
+    g_autofree guint8 *chunk = g_malloc(SEARCH_CHUNK);
+    guint64 end = MIN(source->size, SEARCH_MAX);
+
+    for (guint64 at = 0; at + MAGIC_BYTES <= end; at += SEARCH_CHUNK - MAGIC_BYTES + 1) {
+        gsize len = (gsize)MIN(SEARCH_CHUNK, end - at);
+
+        if (!fdset_source_read(source, at, chunk, len, "start of the file", error))
+            return FALSE;
+        if (search_chunk(source, at, chunk, len, start))
+            return TRUE;
+    }
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_FORMAT,
+                "%s: no QEMU migration stream in its first %" G_GUINT64_FORMAT
+                " bytes; offset=N tells where one is",
+                source->name, end);
+    return FALSE;
+}
+
+static gboolean find_stream(FdsetInspection *inspection, const FdsetInspectionOptions *options,
+                            guint64 *start, GError **error)
+{
+    guint8 first[MAGIC_BYTES];
+
+    *start = options->offset;
+    if (options->has_offset)
+        return TRUE;
+    if (fdset_libvirt_probe(inspection->source))
+        return read_libvirt(inspection, start, error);
+    *start = 0;
+    if (fdset_source_read(inspection->source, 0, first, sizeof first, "magic", NULL) &&
+        memcmp(first, magic, 4) == 0)
+        return TRUE;
+    return search(inspection->source, start, error);
+}
+
+/* --- what it says --- */
+
+static gboolean check_format(const FdsetSource *source, const FdsetStream *head, GError **error)
+{
+    if (fdset_configuration_is_mapped_ram(fdset_stream_configuration(head)))
+        return TRUE;
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
+                "%s: saved in the streaming format, without mapped-ram: its pages have no fixed "
+                "place, and such files cannot be looked into yet. Save with the capability "
+                "mapped-ram (libvirt: --image-format sparse)",
+                source->name);
+    return FALSE;
+}
+
+static gboolean read_stream(FdsetInspection *inspection, guint64 start, GError **error)
+{
+    g_autoptr(FdsetStream) head = fdset_stream_parse_head(inspection->source, start, error);
+    g_autoptr(GError) problem = NULL;
+
+    if (head == NULL || !check_format(inspection->source, head, error))
+        return FALSE;
+    inspection->stream = fdset_stream_parse(inspection->source, start, &problem);
+    if (inspection->stream == NULL) {
+        inspection->problem = g_strdup(problem->message);
+        inspection->stream = g_steal_pointer(&head);
+    }
+    return TRUE;
+}
+
+/* One host wrote all bitmaps: big-endian when one shows that and none the opposite. */
+static void guess_byte_order(FdsetInspection *inspection)
+{
+    FdsetRam *ram = fdset_stream_ram(inspection->stream);
+    gboolean little = FALSE, big = FALSE;
+
+    for (gsize i = 0; i < fdset_ram_n_blocks(ram); i++) {
+        int guess = fdset_ramblock_guess_big_endian(fdset_ram_block(ram, i));
+
+        little |= guess == 0;
+        big |= guess == 1;
+    }
+    inspection->is_big_endian = big && !little;
+    for (gsize i = 0; i < fdset_ram_n_blocks(ram); i++)
+        fdset_ramblock_set_big_endian(fdset_ram_block(ram, i), inspection->is_big_endian);
+}
+
+static void make_notes(FdsetInspection *inspection)
+{
+    g_autoptr(GBytes) cpus = fdset_cpunotes_new(inspection->devices, &inspection->n_cpus);
+    g_autoptr(GBytes) info = fdset_vmcoreinfo_read(inspection->devices, inspection->gpa);
+    GByteArray *notes = g_byte_array_new();
+
+    g_byte_array_append(notes, g_bytes_get_data(cpus, NULL), (guint)g_bytes_get_size(cpus));
+    if (info != NULL)
+        g_byte_array_append(notes, g_bytes_get_data(info, NULL), (guint)g_bytes_get_size(info));
+    inspection->has_vmcoreinfo = info != NULL;
+    inspection->notes = g_byte_array_free_to_bytes(notes);
+}
+
+FdsetInspection *fdset_inspection_new(const FdsetSource *source,
+                                      const FdsetInspectionOptions *options, GError **error)
+{
+    g_autoptr(FdsetInspection) inspection = g_new0(FdsetInspection, 1);
+    FdsetChipset chipset;
+    guint64 start;
+
+    inspection->source = source;
+    if (!find_stream(inspection, options, &start, error) || !read_stream(inspection, start, error))
+        return NULL;
+    guess_byte_order(inspection);
+    inspection->devices = fdset_devices_new(source, inspection->stream);
+    fdset_chipset_read(inspection->devices, &chipset);
+    inspection->gpa = fdset_gpa_new(inspection->stream, &chipset, options->gpa, error);
+    if (inspection->gpa == NULL)
+        return NULL;
+    make_notes(inspection);
+    return g_steal_pointer(&inspection);
+}
+
+const FdsetSource *fdset_inspection_source(const FdsetInspection *inspection)
+{
+    return inspection->source;
+}
+
+const FdsetStream *fdset_inspection_stream(const FdsetInspection *inspection)
+{
+    return inspection->stream;
+}
+
+const FdsetLibvirt *fdset_inspection_libvirt(const FdsetInspection *inspection)
+{
+    return inspection->libvirt;
+}
+
+const FdsetDevices *fdset_inspection_devices(const FdsetInspection *inspection)
+{
+    return inspection->devices;
+}
+
+const FdsetGpa *fdset_inspection_gpa(const FdsetInspection *inspection)
+{
+    return inspection->gpa;
+}
+
+const char *fdset_inspection_problem(const FdsetInspection *inspection)
+{
+    return inspection->problem;
+}
+
+gboolean fdset_inspection_is_big_endian(const FdsetInspection *inspection)
+{
+    return inspection->is_big_endian;
+}
+
+guint fdset_inspection_n_cpus(const FdsetInspection *inspection)
+{
+    return inspection->n_cpus;
+}
+
+GBytes *fdset_inspection_notes(const FdsetInspection *inspection)
+{
+    return inspection->notes;
+}
+
+gboolean fdset_inspection_has_vmcoreinfo(const FdsetInspection *inspection)
+{
+    return inspection->has_vmcoreinfo;
+}
+
+void fdset_inspection_free(FdsetInspection *inspection)
+{
+    if (inspection == NULL)
+        return;
+    g_clear_pointer(&inspection->notes, g_bytes_unref);
+    fdset_gpa_free(inspection->gpa);
+    fdset_devices_free(inspection->devices);
+    g_free(inspection->problem);
+    fdset_stream_free(inspection->stream);
+    fdset_libvirt_free(inspection->libvirt);
+    g_free(inspection);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * inspection.h - everything that is known of one migration file: where its
+ * stream is, the stream, its devices, the memory map. What views are made of.
+ *
+ * The stream is where the caller says, behind a libvirt header, at the start of
+ * the file, or where a bounded search finds one. Only files with mapped-ram are
+ * taken. A file whose save was interrupted is taken for what its head tells,
+ * with the reason. The cost depends on the number of blocks and devices, not on
+ * the size of memory. Immutable and thread-safe once made.
+ */
+#ifndef FDSET_INSPECTION_H
+#define FDSET_INSPECTION_H
+
+#include "core/devices.h"
+#include "core/gpa.h"
+#include "core/libvirt.h"
+#include "core/stream.h"
+
+typedef struct FdsetInspection FdsetInspection;
+
+typedef struct {
+    gboolean has_offset;
+    guint64 offset;         /* of the stream, when has_offset */
+    const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
+} FdsetInspectionOptions;
+
+/*
+ * 'source' is borrowed and outlives the inspection. Errors: those of the
+ * stream's head and the libvirt header; FORMAT when no stream is found;
+ * UNSUPPORTED for a compressed libvirt image, naming the tool that unpacks it,
+ * and for the old streaming format; USAGE for an override.
+ */
+FdsetInspection *fdset_inspection_new(const FdsetSource *source,
+                                      const FdsetInspectionOptions *options, GError **error);
+
+/* Parts, borrowed; libvirt is NULL when the file has no such header. */
+const FdsetSource *fdset_inspection_source(const FdsetInspection *inspection);
+const FdsetStream *fdset_inspection_stream(const FdsetInspection *inspection);
+const FdsetLibvirt *fdset_inspection_libvirt(const FdsetInspection *inspection);
+const FdsetDevices *fdset_inspection_devices(const FdsetInspection *inspection);
+const FdsetGpa *fdset_inspection_gpa(const FdsetInspection *inspection);
+
+/* Why the stream is not complete, or NULL when it is. */
+const char *fdset_inspection_problem(const FdsetInspection *inspection);
+
+/* The host that wrote the bitmaps was big-endian. */
+gboolean fdset_inspection_is_big_endian(const FdsetInspection *inspection);
+
+/* How many CPUs' states are in the notes, and the notes of an ELF core; borrowed. */
+guint fdset_inspection_n_cpus(const FdsetInspection *inspection);
+GBytes *fdset_inspection_notes(const FdsetInspection *inspection);
+
+/* Whether there is a VMCOREINFO note of the guest among them. */
+gboolean fdset_inspection_has_vmcoreinfo(const FdsetInspection *inspection);
+
+void fdset_inspection_free(FdsetInspection *inspection);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FdsetInspection, fdset_inspection_free)
+
+#endif

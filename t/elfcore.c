@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The headers of vmcore.elf and mem.lime, byte by byte. */
+#include "config.h"
+#include "core/cpunotes.h"
+#include "core/elfcore.h"
+#include "core/error.h"
+#include "core/inspection.h"
+#include "core/lime.h"
+#include "t/streamwriter.h"
+#include "t/tap.h"
+
+#include <elf.h>
+
+#define PAGE 4096
+
+typedef struct {
+    StreamFile *file;
+    FdsetSource source;
+    FdsetInspection *inspection;
+} Fixture;
+
+/* 160 pages of memory and 2 of firmware: two pieces. */
+static void set_up(Fixture *fixture, gconstpointer data)
+{
+    static const StreamBlock blocks[] = {{.name = "pc.ram", .pages = 160},
+                                         {.name = "pc.bios", .pages = 2}};
+    static const StreamShape shape = {.capability = "mapped-ram", .blocks = blocks, .n_blocks = 2};
+    const FdsetInspectionOptions options = {0};
+    g_autoptr(GError) error = NULL;
+
+    fixture->file = stream_file_new(&shape);
+    stream_file_source(fixture->file, G_MAXUINT64, &fixture->source);
+    fixture->inspection = fdset_inspection_new(&fixture->source, &options, &error);
+    g_assert_no_error(error);
+}
+
+static void tear_down(Fixture *fixture, gconstpointer data)
+{
+    fdset_inspection_free(fixture->inspection);
+    stream_file_free(fixture->file);
+}
+
+static void test_elf(Fixture *fixture, gconstpointer data)
+{
+    static const char text[] = "VMCOREINFO text";
+    GByteArray *array = g_byte_array_new();
+    g_autoptr(GBytes) notes = NULL;
+    g_autoptr(FdsetMemview) view = NULL;
+    struct {
+        Elf64_Ehdr head;
+        Elf64_Phdr segments[3];
+        guint8 notes[40];
+    } got;
+    guint8 pages[2];
+
+    fdset_cpunotes_append(array, "ABCDEF", 7, text, sizeof text);
+    notes = g_byte_array_free_to_bytes(array);
+    view = fdset_elfcore_new(fdset_inspection_gpa(fixture->inspection), notes, NULL);
+    g_assert_nonnull(view);
+    g_assert_cmpuint(fdset_memview_size(view), ==, (1 + 160 + 2) * PAGE);
+    g_assert_cmpint(fdset_memview_pread(view, &got, sizeof got, 0), ==, sizeof got);
+    g_assert_cmpmem(got.head.e_ident, 7, ELFMAG "\2\1\1", 7);
+    g_assert_cmpint(got.head.e_type, ==, ET_CORE);
+    g_assert_cmpint(got.head.e_machine, ==, EM_X86_64);
+    g_assert_cmpint(got.head.e_phnum, ==, 3);
+    g_assert_cmpint(got.head.e_phoff, ==, sizeof(Elf64_Ehdr));
+    g_assert_cmpint(got.segments[0].p_type, ==, PT_NOTE);
+    g_assert_cmpuint(got.segments[0].p_offset, ==, sizeof got.head + sizeof got.segments);
+    g_assert_cmpuint(got.segments[0].p_filesz, ==, 12 + 8 + 16);
+    g_assert_cmpmem(got.notes, 12 + 8, "\7\0\0\0\x10\0\0\0\7\0\0\0ABCDEF\0\0", 20);
+    g_assert_cmpmem(got.notes + 20, sizeof text, text, sizeof text);
+    g_assert_cmpuint(got.segments[1].p_offset, ==, PAGE);
+    g_assert_cmpuint(got.segments[1].p_paddr, ==, 0);
+    g_assert_cmpuint(got.segments[1].p_memsz, ==, 160 * PAGE);
+    g_assert_cmpuint(got.segments[2].p_offset, ==, 161 * PAGE);
+    g_assert_cmphex(got.segments[2].p_paddr, ==, 0xffffe000);
+    g_assert_cmphex(got.segments[2].p_vaddr, ==, 0xffffe000);
+    g_assert_cmpuint(got.segments[2].p_filesz, ==, 2 * PAGE);
+    g_assert_cmpint(fdset_memview_pread(view, &pages[0], 1, 4 * PAGE), ==, 1);
+    g_assert_cmpint(pages[0], ==, stream_page_byte("pc.ram", 3));
+    g_assert_cmpint(fdset_memview_pread(view, &pages[1], 1, 161 * PAGE), ==, 1);
+    g_assert_cmpint(pages[1], ==, stream_page_byte("pc.bios", 0));
+}
+
+static void test_lime(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(FdsetMemview) view = fdset_lime_new(fdset_inspection_gpa(fixture->inspection), NULL);
+    guint8 header[33];
+
+    g_assert_nonnull(view);
+    g_assert_cmpuint(fdset_memview_size(view), ==, 162 * PAGE + 2 * 32);
+    g_assert_cmpint(fdset_memview_pread(view, header, 32, 0), ==, 32);
+    g_assert_cmpmem(header, 32,
+                    "EMiL\1\0\0\0"
+                    "\0\0\0\0\0\0\0\0"
+                    "\xff\xff\x09\0\0\0\0\0"
+                    "\0\0\0\0\0\0\0\0",
+                    32);
+    g_assert_cmpint(fdset_memview_pread(view, header, 33, 32 + 160 * PAGE), ==, 33);
+    g_assert_cmpmem(header, 24,
+                    "EMiL\1\0\0\0"
+                    "\0\xe0\xff\xff\0\0\0\0"
+                    "\xff\xff\xff\xff\0\0\0\0",
+                    24);
+    g_assert_cmpint(header[32], ==, stream_page_byte("pc.bios", 0));
+}
+
+/* 200 single pages with gaps: more program headers than readers look at. */
+static void test_too_many(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GPtrArray) overrides = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GBytes) notes = g_bytes_new_static("", 0);
+    g_autoptr(FdsetGpa) gpa = NULL;
+    g_autoptr(GError) error = NULL;
+    FdsetChipset chipset = {0};
+
+    for (int i = 0; i < 150; i++)
+        g_ptr_array_add(overrides, g_strdup_printf("pc.ram:0:4096:%d", 0x10000000 + i * 2 * PAGE));
+    g_ptr_array_add(overrides, NULL);
+    gpa = fdset_gpa_new(fdset_inspection_stream(fixture->inspection), &chipset,
+                        (const char *const *)overrides->pdata, NULL);
+    g_assert_nonnull(gpa);
+    g_assert_null(fdset_elfcore_new(gpa, notes, &error));
+    g_assert_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT);
+}
+
+int main(int argc, char **argv)
+{
+    tap_init(argc, argv);
+    g_test_add("/elfcore/an ELF core has a segment for each piece of memory", Fixture, NULL, set_up,
+               test_elf, tear_down);
+    g_test_add("/elfcore/LiME has a header for each range", Fixture, NULL, set_up, test_lime,
+               tear_down);
+    g_test_add("/elfcore/program headers stay within 8 KiB", Fixture, NULL, set_up, test_too_many,
+               tear_down);
+    return g_test_run();
+}
