@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+#include "fs/session.h"
+#include "core/error.h"
+#include "fs/daemon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * An open may wait for a session to settle (handle.c), so there are more threads
+ * than requests that work at one time; idle ones keep their buffers.
+ */
+#define THREADS_MAX 64
+#define THREADS_IDLE 16
+
+gboolean fs_session_find_mountpoint(FsOptions *options, GError **error)
+{
+    char *real = realpath(options->mountpoint, NULL);
+    int errnum = !real ? errno : !g_file_test(real, G_FILE_TEST_IS_DIR) ? ENOTDIR : 0;
+
+    if (g_str_has_prefix(options->mountpoint, "/dev/fd/")) {
+        free(real);
+        return TRUE;
+    }
+    if (errnum) {
+        fdset_error_set_errno(error, errnum, "%s: cannot mount here", options->mountpoint);
+        free(real);
+        return FALSE;
+    }
+    g_free(options->mountpoint);
+    options->mountpoint = g_strdup(real);
+    free(real);
+    return TRUE;
+}
+
+struct fuse_session *fs_session_new(FsOptions *options, const struct fuse_lowlevel_ops *ops,
+                                    void *data, GError **error)
+{
+    g_autofree char *name = g_strescape(options->store, NULL);
+    g_autofree char *mount_options =
+        g_strdup_printf("-odefault_permissions,subtype=fdsetfs,fsname=%s", name);
+    struct fuse_session *session = NULL;
+
+    if (fuse_opt_add_arg(&options->session, mount_options) == 0)
+        session = fuse_session_new(&options->session, ops, sizeof *ops, data);
+    if (!session)
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_USAGE, "invalid mount options (see above)");
+    return session;
+}
+
+gboolean fs_session_mount(struct fuse_session *session, const FsOptions *options, GError **error)
+{
+    if (fuse_set_signal_handlers(session) < 0) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_SYSTEM, "cannot set signal handlers");
+        return FALSE;
+    }
+    if (fuse_session_mount(session, options->mountpoint) == 0)
+        return TRUE;
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_SYSTEM, "%s: cannot mount here (see above)",
+                options->mountpoint);
+    fuse_remove_signal_handlers(session);
+    return FALSE;
+}
+
+static int loop(struct fuse_session *session, gboolean one_thread)
+{
+    struct fuse_loop_config *config;
+    int r;
+
+    if (one_thread)
+        return fuse_session_loop(session);
+    config = fuse_loop_cfg_create();
+    fuse_loop_cfg_set_clone_fd(config, 1);
+    fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+    fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+    r = fuse_session_loop_mt(session, config);
+    fuse_loop_cfg_destroy(config);
+    return r;
+}
+
+void fs_session_run(struct fuse_session *session, const FsOptions *options, int ready)
+{
+    if (ready >= 0)
+        fs_daemon_ready(ready);
+    if (loop(session, options->policy.one_thread) < 0)
+        g_warning("the request loop ended with an error");
+}
+
+void fs_session_unmount(struct fuse_session *session)
+{
+    fuse_session_unmount(session);
+    fuse_remove_signal_handlers(session);
+}
