@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fdsetfs - serves a store of fdsets for VM migration files. */
+/* fdsetfs - serves a store of fdsets for VM migration files, or the inside of one such file. */
 #include "config.h"
 #include "core/error.h"
 #include "fs/daemon.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/view-mount.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,5 +38,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     fs_log_init(!options->foreground, options->debug);
+    if (fs_view_is_wanted(options))
+        return fs_view_serve(options, ready, &error) ? EXIT_SUCCESS : fail(error);
     return fs_serve(options, ready, &error) ? EXIT_SUCCESS : fail(error);
 }

@@ -8,10 +8,12 @@
 
 static const char help_text[] =
     "usage: fdsetfs [options] STORE MOUNTPOINT\n"
+    "   or: fdsetfs [options] FILE MOUNTPOINT\n"
     "\n"
     "Serves the sets of STORE, a directory, as files MOUNTPOINT/N: a VMM saves to and\n"
     "restores from them, and each channel it opens gets a real file of its own.\n"
     "An empty STORE becomes a new one.\n"
+    "With FILE, a migration file with mapped-ram, shows what is in it: memory and devices.\n"
     "\n"
     "general options:\n"
     "    -h   --help            print this help\n"
@@ -31,6 +33,10 @@ static const char help_text[] =
     "    channel-dir=DIR        keep secondary channels' files in DIR (repeatable)\n"
     "    control=PATH|off       the control socket (default: STORE/control, off with ro)\n"
     "    control-uid=UID        let this user in there, too (repeatable)\n"
+    "\n"
+    "mount options of fdsetfs with FILE:\n"
+    "    offset=N               where the migration stream starts (default: it is looked for)\n"
+    "    gpa=RANGE              BLOCK:OFFSET:LENGTH:ADDRESS, memory at that address (repeatable)\n"
     "\n"
     "mount options of FUSE that are often wanted:\n"
     "    allow_other            let other users in (a QEMU under its own user)\n"
@@ -142,6 +148,26 @@ static int take_control_uid(Parse *parse, const char *text)
     return 0;
 }
 
+static int take_offset(Parse *parse, const char *text)
+{
+    gboolean hex = g_str_has_prefix(text, "0x");
+
+    if (!g_ascii_string_to_unsigned(text + (hex ? 2 : 0), hex ? 16 : 10, 0, G_MAXINT64,
+                                    &parse->options->offset, NULL)) {
+        g_set_error(&parse->error, FDSET_ERROR, FDSET_ERROR_USAGE,
+                    "option offset=%s: expected bytes, decimal or in hex with 0x", text);
+        return -1;
+    }
+    parse->options->has_offset = TRUE;
+    return 0;
+}
+
+static int take_gpa(Parse *parse, const char *text)
+{
+    g_ptr_array_add(parse->options->gpa, g_strdup(text));
+    return 0;
+}
+
 /* Options whose value is free text. */
 static const struct {
     const char *prefix;
@@ -150,6 +176,8 @@ static const struct {
     {"channel-dir=", take_channel_dir},
     {"control=", take_control},
     {"control-uid=", take_control_uid},
+    {"offset=", take_offset},
+    {"gpa=", take_gpa},
 };
 
 /* NAME=VALUE options of ours; 1: not ours, libfuse is asked. */
@@ -239,6 +267,7 @@ FsOptions *fs_options_parse(int argc, char **argv, GError **error)
     int r;
 
     options->channel_dirs = g_ptr_array_new_with_free_func(g_free);
+    options->gpa = g_ptr_array_new_with_free_func(g_free);
     options->control_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
     options->session = args;
     r = fuse_opt_parse(&options->session, &parse, specs, take);
@@ -266,6 +295,7 @@ void fs_options_free(FsOptions *options)
     g_free(options->control);
     g_array_unref(options->control_uids);
     g_ptr_array_unref(options->channel_dirs);
+    g_ptr_array_unref(options->gpa);
     fuse_opt_free_args(&options->session);
     g_free(options);
 }

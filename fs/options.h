@@ -9,7 +9,7 @@
 #include "fs/fuse.h"
 
 typedef struct {
-    char *store;      /* as given */
+    char *store;      /* as given: a store, or a migration file */
     char *mountpoint; /* as given */
     gboolean foreground;
     gboolean debug;
@@ -20,6 +20,9 @@ typedef struct {
     char *control;            /* control=: absolute path; NULL: in the store */
     gboolean no_control;      /* control=off */
     GArray *control_uids;     /* control-uid=, of uid_t */
+    gboolean has_offset;      /* offset=, of the stream in a file */
+    guint64 offset;           /* the same */
+    GPtrArray *gpa;           /* owned strings; gpa=, as given */
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;
 

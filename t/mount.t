@@ -81,7 +81,7 @@ refuses 'a channel directory that is not there' 2 'option channel-dir=/nonexiste
 
 refuses 'a store that is not there' 3 'nowhere: cannot open this store: No such file or directory' \
     nowhere "$mnt"
-refuses 'a store that is a file' 1 'not-a-store/file: cannot open this store: Not a directory' \
+refuses 'a file without a migration stream' 6 'not-a-store/file: no QEMU migration stream' \
     not-a-store/file "$mnt"
 refuses 'a directory with something else in it' 6 'not-a-store: not a store: it has no file "store"' \
     not-a-store "$mnt"
