@@ -204,9 +204,21 @@ is 'reset' "$(answer_to reset '{"fdset-id":8}')" '{"return":{}}'
 has 'the set is empty' "$(stat -c %s "$mnt/8") $(state_of 8)" '0 partial'
 is 'who has the old one open keeps it' "$(head -c 4096 <&"$old" | wc -c)" 4096
 exec {old}<&-
+converse "$negotiate" '{"execute":"wait","arguments":{"fdset-id":8,"state":"complete","timeout":15}}' \
+    >waited &
+waiting=$!
 put_stream 8
 ok 'it can be written again, and nothing old is read' same stream.tmp "$mnt/8"
+wait "$waiting"
+has 'a wait for a set that nobody had written ends when it is complete' "$(tail -n 1 waited)" \
+    '{"return":{"fdset-id":8,"state":"*'
+is 'reset again' "$(answer_to reset '{"fdset-id":8}')" '{"return":{}}'
+converse "$negotiate" '{"execute":"wait","arguments":{"fdset-id":8,"state":"complete"}}' >waited &
+waiting=$!
 is 'remove' "$(answer_to remove '{"fdset-id":8}')" '{"return":{}}'
+wait "$waiting"
+has 'a wait for a set that was removed ends with an error' "$(tail -n 1 waited)" \
+    '{"error":*"fdset 8: no such set","code":"not-found"}}'
 ok 'the set is gone' test ! -e "$mnt/8"
 
 # ---- the end ----

@@ -49,6 +49,17 @@ has 'why says what to do' "$(ctl why 7)" '*answered with: Permission denied (rul
 is 'why of a set with nothing to say' "$(ctl why 9)" 'nothing was refused and nothing has failed'
 has 'why --json' "$(ctl --json why 7 | tr -d ' \n')" '\[{"time":*"fdset-id":7,"rule":"complete*'
 
+is 'import finds the mount of a socket' \
+    "$(bounded "$top_builddir/fs/fdsetctl" -s "$socket" import 11 stream)" '11: durable, 2.2 MiB'
+ctl rm 11
+if command -v script >/dev/null; then
+    has 'a terminal sees a screen' \
+        "$(TERM=xterm bounded script -qec "$top_builddir/fs/fdsetctl -m $mnt watch --count 1 --interval 0.1" /dev/null </dev/null)" \
+        $'\033[[]H\033[[]J''SET *'
+else
+    skip 'a terminal sees a screen' 'script is not installed'
+fi
+
 sys open f rdwr "$mnt/7" >/dev/null
 fails 'no such set' 3 'fdset 9: no such set' show 9
 fails 'not a number' 2 'x: is not the number of a set*' show x
@@ -109,5 +120,11 @@ else
 fi
 has 'a channel is counted' "$(grep ^fdsetfs_channel_written metrics)" \
     'fdsetfs_channel_written_bytes{fdset="7",channel="0",direct="0"} [1-9]*'
+stop_mount
+start_mount -o control=off
+fails 'without a control socket' 3 '*is not the root of an fdsetfs that has a control socket*' ls
+ok 'export works through the mount' ctl export 7 out4
+ok 'and is the same' cmp stream out4
+ok 'statistics are there' grep -q '"fdset-id" : 7' "$mnt/.ctl/stats.json"
 ends_cleanly
 done_testing
