@@ -2,9 +2,10 @@
 /*
  * mkstream - a small complete migration stream for stories without a QEMU.
  *
- *   mkstream [START [PAGES]] >FILE
+ *   mkstream [START [PAGES [plain]]] >FILE
  *
- * START zeros in front of it (0), one mapped-ram block of PAGES pages (300).
+ * START zeros in front of it (0), one block of PAGES pages (300), as mapped-ram
+ * or plain, which has no offsets within the file.
  */
 #include "config.h"
 #include "t/streamwriter.h"
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
         shape.start = g_ascii_strtoull(argv[1], NULL, 10);
     if (argc > 2)
         block.pages = g_ascii_strtoull(argv[2], NULL, 10);
+    if (argc > 3)
+        shape.capability = NULL;
     file = stream_file_new(&shape);
     if (fwrite(file->bytes->data, 1, file->bytes->len, stdout) != file->bytes->len ||
         fflush(stdout) != 0) {

@@ -82,7 +82,7 @@ pattern() {
     }' | head -c "$1"
 }
 
-# make_stream FILE [START [PAGES]]: a complete stream, see t/mkstream.c.
+# make_stream FILE [START [PAGES [plain]]]: a complete stream, see t/mkstream.c.
 make_stream() {
     local file=$1
     shift
