@@ -285,5 +285,9 @@ int fdset_channel_unlink(int set_dirfd, const FdsetChannelInfo *info)
     if (dirfd < 0)
         return dirfd;
     channel_name(name, info->number);
-    return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+    if (unlinkat(dirfd, name, 0) < 0)
+        return -errno;
+    if (info->directory)
+        g_rmdir(info->directory); /* which fails while there are others in it */
+    return 0;
 }

@@ -71,7 +71,10 @@ gboolean fdset_channel_is_dropped(FdsetChannel *channel);
 /* Waits until its data is on stable storage. 0 or -errno. */
 int fdset_channel_sync(FdsetChannel *channel);
 
-/* Removes the file; an open channel stays readable until it is freed. 0 or -errno. */
+/*
+ * Removes the file, and the channel directory with the last one in it; an open
+ * channel stays readable until it is freed. 0 or -errno.
+ */
 int fdset_channel_unlink(int set_dirfd, const FdsetChannelInfo *info);
 
 #endif

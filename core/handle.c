@@ -116,7 +116,8 @@ static char *channel_directory(const FdsetSet *set)
 
     if (n_dirs == 0 || index == 0)
         return NULL;
-    return g_strdup_printf("%s/%s/%u", dirs[(index - 1) % n_dirs], set->shared->uuid, set->id);
+    return g_strdup_printf("%s/%s/%u-%08x", dirs[(index - 1) % n_dirs], set->shared->uuid, set->id,
+                           set->tag);
 }
 
 /* From here on a crash is seen in the manifest; one that was durable must not survive as such. */

@@ -13,6 +13,7 @@ struct FdsetSet {
     gatomicrefcount refs;
     FdsetShared *shared; /* borrowed */
     guint32 id;
+    guint32 tag; /* keeps its channel directories from those of a removed set of this number */
     char *name; /* "fdset 7" */
     char *path; /* STORE/7 */
     int store_dirfd; /* borrowed from the store */

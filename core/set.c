@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +33,7 @@ static FdsetSet *set_new(FdsetShared *shared, int store_dirfd, guint32 id)
     set->shared = shared;
     set->store_dirfd = store_dirfd;
     set->id = id;
+    set->tag = g_random_int();
     set->name = g_strdup_printf("fdset %u", id);
     set->path = g_strdup_printf("%s/%u", shared->path, id);
     set->dirfd = -1;
@@ -132,10 +132,8 @@ static void delete_files(FdsetSet *set)
     for (guint i = 0; i < set->manifest->channels->len; i++) {
         const FdsetChannelInfo *info = set->manifest->channels->pdata[i];
 
-        if (!info->directory)
-            continue;
-        fdset_channel_unlink(set->dirfd, info);
-        g_rmdir(info->directory);
+        if (info->directory)
+            fdset_channel_unlink(set->dirfd, info);
     }
     if (!dir)
         return;

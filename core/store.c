@@ -368,9 +368,11 @@ gboolean fdset_store_reset(FdsetStore *store, guint32 id, GError **error)
 
 static void list_entry(FdsetStore *store, const char *name, gpointer data)
 {
+    struct stat st;
     guint32 id;
 
-    if (fdset_id_parse(name, &id))
+    if (fdset_id_parse(name, &id) &&
+        fstatat(store->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
         g_array_append_val((GArray *)data, id);
 }
 
