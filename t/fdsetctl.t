@@ -98,7 +98,7 @@ fails 'rm of none' 3 'fdset 7: no such set' rm 7
 ctl import 7 stream >/dev/null
 bounded cat "$mnt/.ctl/stats.json" >stats.json
 has '.ctl/stats.json' "$(tr -d ' \n' <stats.json)" '{"version":*"sets":\[{"fdset-id":7,*"events":{*'
-bounded cat "$mnt/.ctl/metrics" >metrics
+bounded cat "$mnt/.ctl/metrics" >scraped
 # Every line a sample or a comment; each metric has HELP and TYPE before its samples.
 # shellcheck disable=SC2016 # a program of awk
 strict='
@@ -112,13 +112,13 @@ strict='
     }
     { print "not of the format: " $0; exit 1 }
     END { if (n < 20) exit 1 }'
-ok '.ctl/metrics is of the format, strictly' awk "$strict" metrics
+ok '.ctl/metrics is of the format, strictly' awk "$strict" scraped
 if command -v promtool >/dev/null; then
-    ok 'promtool finds nothing wrong' promtool check metrics <metrics
+    ok 'promtool finds nothing wrong' promtool check metrics <scraped
 else
     skip 'promtool finds nothing wrong' 'promtool (package prometheus) is not installed'
 fi
-has 'a channel is counted' "$(grep ^fdsetfs_channel_written metrics)" \
+has 'a channel is counted' "$(grep ^fdsetfs_channel_written scraped)" \
     'fdsetfs_channel_written_bytes{fdset="7",channel="0",direct="0"} [1-9]*'
 stop_mount
 start_mount -o control=off
