@@ -91,6 +91,26 @@ static guint64 run_length(const BitmapWindow *window, guint64 page)
     return window->count - start;
 }
 
+/*
+ * The first page at or behind 'page' whose bit may be set: where the bitmap is a
+ * hole of the file, nothing needs to be read. 'page' starts a word of the bitmap.
+ */
+static guint64 skip_hole(const FdsetRamblock *block, guint64 page)
+{
+    guint64 at = block->bitmap_offset + page / FDSET_BITMAP_WORD_BITS * FDSET_BITMAP_WORD_BYTES;
+    gint64 found = block->source->next_data == NULL
+                       ? (gint64)at
+                       : block->source->next_data(block->source->opaque, at);
+
+    if (found == -ENXIO)
+        return n_pages(block);
+    if (found <= (gint64)at)
+        return page;
+    page =
+        ((guint64)found - block->bitmap_offset) / FDSET_BITMAP_WORD_BYTES * FDSET_BITMAP_WORD_BITS;
+    return MIN(page, n_pages(block));
+}
+
 int fdset_ramblock_guess_big_endian(const FdsetRamblock *block)
 {
     guint64 used, last, little, big;
@@ -161,11 +181,14 @@ static gint64 find(const FdsetRamblock *block, guint64 offset, gboolean wanted)
     if (offset >= block->used_length)
         return -ENXIO;
     pages = n_pages(block);
-    for (page = offset / block->page_size; page < pages; page += run_length(&window, page)) {
+    for (page = offset / block->page_size; page < pages;) {
         if (!is_loaded(&window, page) && (r = load(block, &window, page, pages - 1)) < 0)
             return r;
         if (is_set(&window, page) == wanted)
             return (gint64)MAX(offset, page * block->page_size);
+        page += run_length(&window, page);
+        if (wanted && page < pages && !is_loaded(&window, page))
+            page = skip_hole(block, page);
     }
     return (gint64)block->used_length;
 }
@@ -195,14 +218,17 @@ gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, gui
         return 0;
     end = offset + MIN(len, block->used_length - offset);
     for (guint64 at = offset, next; at < end; at = next) {
-        guint64 page = at / block->page_size;
+        guint64 page = at / block->page_size, behind;
 
         if (!is_loaded(&window, page) &&
             (r = load(block, &window, page, (end - 1) / block->page_size)) < 0)
             return r;
-        next = MIN(end, (page + run_length(&window, page)) * block->page_size);
+        behind = page + run_length(&window, page);
+        next = MIN(end, behind * block->page_size);
         if (is_set(&window, page))
             total += next - at;
+        else if (next < end && !is_loaded(&window, behind))
+            next = MIN(end, skip_hole(block, behind) * block->page_size);
     }
     return (gint64)total;
 }

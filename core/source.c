@@ -4,7 +4,9 @@
 #include "core/error.h"
 #include "core/fd.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 gboolean fdset_source_read(const FdsetSource *source, guint64 offset, gpointer buf, gsize len,
                            const char *what, GError **error)
@@ -61,6 +63,13 @@ static gssize fd_pread(gpointer opaque, gpointer buf, gsize len, guint64 offset)
     return fdset_fd_pread(GPOINTER_TO_INT(opaque), buf, len, offset);
 }
 
+static gint64 fd_next_data(gpointer opaque, guint64 offset)
+{
+    off_t found = lseek(GPOINTER_TO_INT(opaque), (off_t)offset, SEEK_DATA);
+
+    return found < 0 ? -errno : found;
+}
+
 void fdset_source_init_fd(FdsetSource *source, int fd, guint64 size, const char *name)
 {
     *source = (FdsetSource){
@@ -68,5 +77,6 @@ void fdset_source_init_fd(FdsetSource *source, int fd, guint64 size, const char 
         .opaque = GINT_TO_POINTER(fd),
         .size = size,
         .name = name,
+        .next_data = fd_next_data,
     };
 }

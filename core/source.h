@@ -22,6 +22,12 @@ typedef struct {
     gpointer opaque;  /* borrowed; lives as long as the source is used */
     guint64 size;     /* bytes */
     const char *name; /* borrowed; what messages call it: a path or "fdset 7" */
+    /*
+     * The first offset >= 'offset' that is in no hole of the file, -ENXIO when
+     * there is none, or another -errno when it cannot tell. May be NULL: it only
+     * saves reading zeros.
+     */
+    gint64 (*next_data)(gpointer opaque, guint64 offset);
 } FdsetSource;
 
 /*

@@ -256,9 +256,27 @@ try_machine() {
     done
     ok "$title: memory is right on both sides of every hole" sides_agree machine "$pieces"
     views_agree "$title"
+    [ "${also:-}" != sparse ] || try_sparse "$title" "$addresses"
     hide "$title"
     quit_vm machine
     rm -f machine.mig
+}
+
+# A copy in which even the zeros of the bitmaps are holes: nothing is lost with them.
+try_sparse() {
+    local blocks address
+    blocks=$(stat -c %b "$mnt/mem.raw")
+    hide "$1"
+    ok "$1: it can be copied sparse" bounded cp --sparse=always machine.mig sparse.mig
+    show "$dir/sparse.mig"
+    is "$1, sparse: as many blocks are there" "$(stat -c %b "$mnt/mem.raw")" "$blocks"
+    ok "$1, sparse: cp finds the data by its holes" bounded cp --sparse=auto "$mnt/mem.raw" copy
+    for address in $2; do
+        ok "$1, sparse: the copy has what lies at $address" \
+            same_at "$mnt/mem.raw" $((address)) copy $((address)) 8
+        ok "$1, sparse: what lies at $address is there" mark_is_there "$address"
+    done
+    rm -f sparse.mig copy
 }
 
 # registers_of_qemu NAME: rax 0x..., one a line, sorted. A 32-bit guest.
@@ -316,7 +334,7 @@ if command -v "$qemu" >/dev/null; then
     try_machine 'pc, 3.5 GiB, 2 GiB of it low' '0x7ffffff8 0x100000000' 5 \
         -machine pc,max-ram-below-4g=2G -m 3584M
     try_machine 'q35, 2 GiB' '0x1000 0x7ffffff8' 4 -machine q35 -m 2G
-    try_machine 'q35, 5 GiB' '0x7ffffff8 0x100000000 0x1bffffff8' 5 -machine q35 -m 5G
+    also=sparse try_machine 'q35, 5 GiB' '0x7ffffff8 0x100000000 0x1bffffff8' 5 -machine q35 -m 5G
     try_machine 'microvm, 4 GiB' '0xbffffff8 0x100000000 0x13ffffff8' 5 -machine microvm -m 4G
     try_machine 'two NUMA nodes across the hole' '0x5ffffff8 0x60000000 0x7ffffff8 0x100000000' 5 \
         -machine q35 -m 3G -object memory-backend-ram,id=m1,size=1536M \
