@@ -9,7 +9,7 @@
 
 G_STATIC_ASSERT(FDSET_SCRATCH_SIZE <= HUGE_PAGE);
 
-static gpointer scratch_new(void)
+gpointer fdset_buffer_new(void)
 {
     gpointer buf = g_aligned_alloc(1, HUGE_PAGE, HUGE_PAGE);
 
@@ -17,13 +17,18 @@ static gpointer scratch_new(void)
     return buf;
 }
 
+void fdset_buffer_free(gpointer buf)
+{
+    g_aligned_free(buf);
+}
+
 gpointer fdset_scratch(void)
 {
-    static GPrivate scratch = G_PRIVATE_INIT(g_aligned_free);
+    static GPrivate scratch = G_PRIVATE_INIT(fdset_buffer_free);
     gpointer buf = g_private_get(&scratch);
 
     if (!buf) {
-        buf = scratch_new();
+        buf = fdset_buffer_new();
         g_private_set(&scratch, buf);
     }
     return buf;

@@ -3,16 +3,10 @@
 #include "fs/session.h"
 #include "core/error.h"
 #include "fs/daemon.h"
+#include "fs/loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/*
- * An open may wait for a session to settle (handle.c), so there are more threads
- * than requests that work at one time; idle ones keep their buffers.
- */
-#define THREADS_MAX 64
-#define THREADS_IDLE 16
 
 gboolean fs_session_find_mountpoint(FsOptions *options, GError **error)
 {
@@ -63,27 +57,11 @@ gboolean fs_session_mount(struct fuse_session *session, const FsOptions *options
     return FALSE;
 }
 
-static int loop(struct fuse_session *session, gboolean one_thread)
-{
-    struct fuse_loop_config *config;
-    int r;
-
-    if (one_thread)
-        return fuse_session_loop(session);
-    config = fuse_loop_cfg_create();
-    fuse_loop_cfg_set_clone_fd(config, 1);
-    fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-    fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
-    r = fuse_session_loop_mt(session, config);
-    fuse_loop_cfg_destroy(config);
-    return r;
-}
-
 void fs_session_run(struct fuse_session *session, const FsOptions *options, int ready)
 {
     if (ready >= 0)
         fs_daemon_ready(ready);
-    if (loop(session, options->policy.one_thread) < 0)
+    if (fs_loop_run(session, options->policy.one_thread) < 0)
         g_warning("the request loop ended with an error");
 }
 
