@@ -40,6 +40,7 @@ ok 'their descriptors are closed' wait_for 'descriptors' descriptors_are_at_most
 
 ok 'descriptors that no command takes are closed' clients "$socket" fds 16
 ok 'more than there may be are no harm' clients "$socket" fds 200
+ok 'which the log tells' wait_for 'the log' log_has 'are lost: too many at once'
 ok 'nothing is left of them' wait_for 'descriptors' descriptors_are_at_most "$before"
 
 if [ -n "${FDSETFS_FUZZ:-}" ]; then
