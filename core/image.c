@@ -13,17 +13,19 @@ static gboolean open_channels(FdsetImage *image, const FdsetImageOptions *option
     guint64 end = 0;
 
     for (guint i = 0; i < options->channels->len; i++) {
-        const FdsetChannelInfo *info = options->channels->pdata[i];
-        FdsetChannel *channel =
-            fdset_channel_open(image->dirfd, info, FALSE, options->writable, error);
+        FdsetChannelInfo info = *(const FdsetChannelInfo *)options->channels->pdata[i];
+        FdsetChannel *channel;
 
+        if (options->size == G_MAXUINT64)
+            info.size = 0; /* a truncation may have been under way */
+        channel = fdset_channel_open(image->dirfd, &info, FALSE, options->writable, error);
         if (!channel)
             return FALSE;
-        if (image->channels->len < info->number)
-            g_ptr_array_set_size(image->channels, info->number);
-        g_clear_pointer((FdsetChannel **)&image->channels->pdata[info->number - 1],
+        if (image->channels->len < info.number)
+            g_ptr_array_set_size(image->channels, info.number);
+        g_clear_pointer((FdsetChannel **)&image->channels->pdata[info.number - 1],
                         fdset_channel_free);
-        image->channels->pdata[info->number - 1] = channel;
+        image->channels->pdata[info.number - 1] = channel;
         end = MAX(end, fdset_channel_size(channel));
     }
     image->size = options->size == G_MAXUINT64 ? end : options->size;

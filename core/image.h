@@ -33,7 +33,7 @@ typedef struct {
     int dirfd;          /* the set's directory; duplicated */
     const FdsetKey *key;
     GPtrArray *channels; /* of FdsetChannelInfo */
-    guint64 size;        /* bytes; G_MAXUINT64: find out (as far as any channel was written) */
+    guint64 size;        /* bytes; G_MAXUINT64: find out, as far as any channel's file reaches */
     GBytes *sums;        /* nullable */
     gboolean writable;
     gboolean verify; /* check digests on reads */
@@ -72,6 +72,11 @@ int fdset_image_truncate(FdsetImage *image, FdsetChannel *channel, guint64 size)
  * the manifest no longer names them.
  */
 GPtrArray *fdset_image_drop_unused(FdsetImage *image, guint16 first_kept);
+
+/*
+ * Drops the channels from number 'first' on that nothing was ever written to. As above.
+ */
+GPtrArray *fdset_image_drop_unwritten(FdsetImage *image, guint16 first);
 
 /* How many bytes a buffer needs for a read of 'len' bytes at 'offset'. */
 gsize fdset_image_span(gsize len, guint64 offset);

@@ -31,9 +31,11 @@ gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error)
     set->lost = g_strcmp0(boot, manifest->boot) != 0 && !header_only;
     if (set->lost)
         manifest->state = FDSET_STATE_PARTIAL;
-    if (!fdset_set_use_image(set, manifest->session, error))
+    if (!fdset_set_use_image(set, manifest->session && !header_only, error))
         return FALSE;
     manifest->size = fdset_image_size(set->image);
+    g_ptr_array_unref(manifest->channels);
+    manifest->channels = fdset_image_channels(set->image);
     if (!set->shared->policy->read_only)
         fdset_set_start_settling(set);
     fdset_set_drop_image(set);
@@ -102,11 +104,26 @@ static void report_error(FdsetSet *set, const GError *error)
                      error->message);
 }
 
+/* Opened and closed again: no trace of it stays. Returns what to unlink after the save. */
+static GPtrArray *drop_idle_session(FdsetSet *set)
+{
+    if (set->touched || set->crashed || set->session_first == 0)
+        return NULL;
+    return fdset_image_drop_unwritten(set->image, set->session_first);
+}
+
+static void unlink_channels(FdsetSet *set, GPtrArray *dropped)
+{
+    for (guint i = 0; dropped && i < dropped->len; i++)
+        fdset_channel_unlink(set->dirfd, dropped->pdata[i]);
+}
+
 /* The verdict is out: opens go on. Returns the generation it is about. */
 static guint64 publish(FdsetSet *set, gboolean complete, guint64 offset, const GError *reason)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->lock);
     FdsetManifest *manifest = set->manifest;
+    g_autoptr(GPtrArray) dropped = drop_idle_session(set);
     g_autoptr(GError) error = NULL;
 
     g_free(manifest->reason);
@@ -116,7 +133,9 @@ static guint64 publish(FdsetSet *set, gboolean complete, guint64 offset, const G
     manifest->session = FALSE;
     if (set->last_write && !set->header_only)
         manifest->mtime = set->last_write * 1000;
-    if (!fdset_set_save(set, FALSE, &error))
+    if (fdset_set_save(set, FALSE, &error))
+        unlink_channels(set, dropped);
+    else
         report_error(set, error);
     g_info("%s: %s, %" G_GUINT64_FORMAT " bytes, %u channels%s%s", set->name,
            fdset_state_name(manifest->state), manifest->size, manifest->channels->len,
