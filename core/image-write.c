@@ -274,6 +274,12 @@ static int find_used(FdsetImage *image, guint64 end, guint8 *used, gsize n_used)
     return 0;
 }
 
+static void drop(FdsetChannel *channel, GPtrArray *dropped)
+{
+    fdset_channel_drop(channel);
+    g_ptr_array_add(dropped, fdset_channel_info(channel));
+}
+
 GPtrArray *fdset_image_drop_unused(FdsetImage *image, guint16 first_kept)
 {
     GPtrArray *dropped = g_ptr_array_new_with_free_func((GDestroyNotify)fdset_channel_info_free);
@@ -287,8 +293,21 @@ GPtrArray *fdset_image_drop_unused(FdsetImage *image, guint16 first_kept)
 
         if (!channel || used[number - 1] || fdset_channel_is_dropped(channel))
             continue;
-        fdset_channel_drop(channel);
-        g_ptr_array_add(dropped, fdset_channel_info(channel));
+        drop(channel, dropped);
+    }
+    return dropped;
+}
+
+GPtrArray *fdset_image_drop_unwritten(FdsetImage *image, guint16 first)
+{
+    GPtrArray *dropped = g_ptr_array_new_with_free_func((GDestroyNotify)fdset_channel_info_free);
+    g_autoptr(GPtrArray) infos = fdset_image_channels(image);
+
+    for (guint i = 0; i < infos->len; i++) {
+        const FdsetChannelInfo *info = infos->pdata[i];
+
+        if (info->number >= first && info->size == 0)
+            drop(fdset_image_channel(image, info->number), dropped);
     }
     return dropped;
 }
