@@ -125,6 +125,23 @@ is 'nothing but that was written' "$(sys open f rdonly "$mnt/32" : pread f 0 100
 is 'O_APPEND is refused' "$(sys open f wronly+append "$mnt/32")" 'EACCES 13'
 is 'truncate by name' "$(sys truncate "$mnt/32" 5 : open f rdonly "$mnt/32" : pread f 0 100 a)" '0, 0, 5'
 end_actor main
+
+# has_channels N COUNT: the set's files
+has_channels() {
+    local files=("$store/$1"/ch-*)
+    [ "${#files[@]}" -eq "$2" ]
+}
+
+open_idly() {
+    local i
+    for i in 1 2 3 4 5; do
+        sys open f wronly "$mnt/32" >/dev/null || return
+    done
+}
+
+ok 'a session that wrote, and one that truncated' wait_for 'two channel files' has_channels 32 2
+ok 'it is opened and closed, and nothing is written' open_idly
+ok 'these sessions leave no channel file' wait_for 'two channel files' has_channels 32 2
 ok 'fdsetfs ends with status 0' stop_mount
 
 # ---- a limit of the daemon ----
