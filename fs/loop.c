@@ -35,6 +35,7 @@ static int run_threads(struct fuse_session *session)
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -60,6 +61,8 @@ typedef struct {
     gboolean ended; /* on its own; protected by the loop's lock */
     int fd;
     guint8 *buf;
+    /* Not on the stack: a thread that is cancelled leaves the marks that ASan has around it there. */
+    struct fuse_buf request;
 } Worker;
 
 /* This thread's descriptor plus one, for the callbacks that libfuse calls: 0, none. */
@@ -124,13 +127,14 @@ static gboolean become_idle(Worker *worker)
 }
 
 /* Reads one request; may be cancelled here and nowhere else. */
-static int receive(Worker *worker, struct fuse_buf *request)
+static int receive(Worker *worker)
 {
     int r;
 
-    *request = (struct fuse_buf){.mem = worker->buf + PAGE - HEADER_SIZE};
+    memset(&worker->request, 0, sizeof worker->request);
+    worker->request.mem = worker->buf + PAGE - HEADER_SIZE;
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-    r = fuse_session_receive_buf(worker->loop->session, request);
+    r = fuse_session_receive_buf(worker->loop->session, &worker->request);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     return r;
 }
@@ -143,8 +147,7 @@ static void *work(void *data)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     g_private_set(&thread_fd, GINT_TO_POINTER(worker->fd + 1));
     while (!fuse_session_exited(loop->session)) {
-        struct fuse_buf request;
-        int r = receive(worker, &request);
+        int r = receive(worker);
 
         if (r == -EINTR)
             continue;
@@ -156,7 +159,7 @@ static void *work(void *data)
             break;
         }
         become_busy(loop);
-        fuse_session_process_buf(loop->session, &request);
+        fuse_session_process_buf(loop->session, &worker->request);
         if (!become_idle(worker))
             return NULL;
     }
