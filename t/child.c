@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "t/child.h"
-#include "core/store.h"
 #include "t/world.h"
 
 #include <errno.h>
@@ -68,6 +67,25 @@ void child_free(Child *child)
     child_kill(child);
     close(child->out);
     g_free(child);
+}
+
+FdsetHandle *child_open(FdsetSet *set, int flags)
+{
+    FdsetHandle *handle = NULL;
+
+    if (fdset_handle_open(set, flags, &handle) < 0)
+        _exit(2);
+    return handle;
+}
+
+FdsetSet *child_open_set(const char *path)
+{
+    FdsetStore *store = fdset_store_open(path, &world_defaults, NULL);
+    FdsetSet *set = NULL;
+
+    if (!store || fdset_store_create(store, 7, 0600, 0, 0, &set) < 0)
+        _exit(2);
+    return set;
 }
 
 int child_hold(const char *path)

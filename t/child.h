@@ -7,7 +7,7 @@
 #ifndef FDSET_CHILD_H
 #define FDSET_CHILD_H
 
-#include <glib.h>
+#include "core/handle.h"
 
 typedef struct Child Child;
 
@@ -27,6 +27,10 @@ void child_wait_ready(Child *child);
 void child_kill(Child *child);
 void child_free(Child *child);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Child, child_free)
+
+/* In the child, which ends when it cannot do it: set 7 of the store, and a channel of it. */
+FdsetSet *child_open_set(const char *path);
+FdsetHandle *child_open(FdsetSet *set, int flags);
 
 /* The child of "--hold": opens the store and keeps it until it is killed. Its exit status. */
 int child_hold(const char *path);

@@ -184,3 +184,25 @@ void world_check_file(const World *world, const StreamFile *file)
 {
     world_check_content(world, file->bytes->data, file->bytes->len);
 }
+
+World *world_new_closed(void)
+{
+    World *world = g_new0(World, 1);
+
+    world->dir = dir_new();
+    world->events = g_string_new(NULL);
+    return world;
+}
+
+gboolean set_is_settled(gpointer set)
+{
+    return set_info(set).status != FDSET_STATUS_WRITING;
+}
+
+void set_check_partial(FdsetSet *set)
+{
+    g_autofree char *why = fdset_set_last_error(set);
+
+    if (!set_is_partial(set))
+        g_error("the set is %s: %s", fdset_status_name(set_info(set).status), why);
+}

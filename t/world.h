@@ -32,6 +32,8 @@ extern const StreamShape world_unfinished; /* one that ends within its RAM */
 World *world_new(const FdsetPolicy *policy);
 /* Secondary channels lie in a directory of their own. */
 World *world_new_with_disk(void);
+/* Nothing but a directory, for a child to fill. */
+World *world_new_closed(void);
 void world_open(World *world);
 void world_close(World *world);
 void world_reopen(World *world);
@@ -45,6 +47,10 @@ void world_open_fails(const World *world, int flags, int errnum);
 FdsetSetInfo set_info(FdsetSet *set);
 gboolean set_is_durable(gpointer set);
 gboolean set_is_partial(gpointer set);
+/* Nobody writes it, and the verdict on its stream is out. */
+gboolean set_is_settled(gpointer set);
+/* Fails the test, with the set's own reason, unless it is partial. */
+void set_check_partial(FdsetSet *set);
 
 void handle_write_ok(FdsetHandle *handle, gconstpointer data, gsize len, guint64 offset);
 /* As the kernel does: FLUSH at close(2), RELEASE after it. */
