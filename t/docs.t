@@ -119,11 +119,11 @@ words=$(
     # shellcheck source=completions/fdsetctl
     . "$top_srcdir/completions/fdsetctl"
     # shellcheck disable=SC2034 # bash's own names
-    COMP_WORDS=(fdsetctl re) COMP_CWORD=1
+    COMP_WORDS=(fdsetctl w) COMP_CWORD=1
     _fdsetctl
     echo "${COMPREPLY[*]}"
 )
-is 'bash completes a command' "$words" 'remove-fd reset'
+is 'bash completes a command' "$words" 'why watch wait'
 
 # ---- the control socket ----
 
