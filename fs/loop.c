@@ -7,7 +7,7 @@
  * threads than requests that work at one time; idle ones keep their buffers.
  */
 #define THREADS_MAX 64
-#define THREADS_IDLE 16
+#define THREADS_IDLE 8
 
 #ifdef HAVE_ALIGNED_PAYLOAD
 
