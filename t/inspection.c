@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Finding the stream in a file, and what is said of it. */
 #include "config.h"
+#include "core/elfcore.h"
 #include "core/error.h"
 #include "core/info.h"
 #include "core/inspection.h"
+#include "core/lime.h"
+#include "core/memraw.h"
 #include "t/streamwriter.h"
 #include "t/tap.h"
 
@@ -145,6 +148,102 @@ static void test_info(void)
     g_assert_cmpstr(json_object_get_string_member(range, "length"), ==, "0x46000");
 }
 
+/* Reads at both ends and seeks; what comes back is of no interest. */
+static void use_view(FdsetMemview *view)
+{
+    guint8 buf[5000];
+    guint64 size;
+
+    if (view == NULL)
+        return;
+    size = fdset_memview_size(view);
+    g_assert_cmpint(fdset_memview_pread(view, buf, sizeof buf, 0), <=, (gssize)sizeof buf);
+    fdset_memview_pread(view, buf, sizeof buf, size - MIN(size, 100));
+    fdset_memview_pread(view, buf, sizeof buf, size / 2);
+    fdset_memview_next_data(view, size / 3);
+    fdset_memview_next_hole(view, size / 3);
+    g_assert_cmpint(fdset_memview_data_bytes(view), <=, (gint64)size);
+}
+
+static void use_all(const FdsetInspection *inspection)
+{
+    const FdsetGpa *gpa = fdset_inspection_gpa(inspection);
+    g_autoptr(FdsetMemview) raw = fdset_memraw_new(gpa, NULL);
+    g_autoptr(FdsetMemview) elf = fdset_elfcore_new(gpa, fdset_inspection_notes(inspection), NULL);
+    g_autoptr(FdsetMemview) lime = fdset_lime_new(gpa, NULL);
+    g_autoptr(GBytes) info = fdset_info_render(inspection);
+    g_autoptr(GBytes) devices = fdset_devices_render(fdset_inspection_devices(inspection));
+    GBytes *const texts[] = {info, devices};
+
+    use_view(raw);
+    use_view(elf);
+    use_view(lime);
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+        gsize len;
+        const char *text = g_bytes_get_data(texts[i], &len);
+        g_autofree char *copy = g_strndup(text, len);
+        g_autoptr(JsonNode) node = json_from_string(copy, NULL);
+
+        g_assert_true(g_utf8_validate(text, (gssize)len, NULL));
+        g_assert_nonnull(node);
+    }
+}
+
+/* A byte of the head or of the end, where everything but pages stands. */
+static gsize pick(GRand *random, const GByteArray *bytes)
+{
+    gsize at = (gsize)g_rand_int_range(random, 0, 2000) % MIN(2000, bytes->len);
+
+    return g_rand_boolean(random) ? at % 450 : bytes->len - 1 - at;
+}
+
+static void damage(GRand *random, GByteArray *bytes)
+{
+    static const guint8 edges[] = {0, 1, 0x7f, 0x80, 0xff, '"', '{', ']', '9', 5};
+
+    for (gint32 n = g_rand_int_range(random, 1, 4); n > 0; n--) {
+        guint8 *byte = &bytes->data[pick(random, bytes)];
+
+        if (g_rand_boolean(random))
+            *byte = edges[g_rand_int_range(random, 0, G_N_ELEMENTS(edges))];
+        else
+            *byte ^= (guint8)(1 << g_rand_int_range(random, 0, 8));
+    }
+}
+
+static void test_damage(void)
+{
+    static const StreamBlock small[] = {{.name = "pc.ram", .pages = 3},
+                                        {.name = "pc.bios", .pages = 2}};
+    const StreamShape shape = {
+        .capability = "mapped-ram", .blocks = small, .n_blocks = 2, .pages_align = 4096};
+    g_autoptr(StreamFile) file = stream_file_new(&shape);
+    g_autofree guint8 *whole = g_memdup2(file->bytes->data, file->bytes->len);
+    g_autoptr(GRand) random = g_rand_new_with_seed(20240220);
+    guint shown = 0, complete = 0;
+
+    for (int round = 0; round < 5000; round++) {
+        g_autoptr(FdsetInspection) inspection = NULL;
+        g_autoptr(GError) error = NULL;
+        FdsetSource source;
+
+        memcpy(file->bytes->data, whole, file->bytes->len);
+        damage(random, file->bytes);
+        inspection = inspect(file, &source, &error);
+        if (inspection == NULL) {
+            g_assert_cmpuint(error->domain, ==, FDSET_ERROR);
+            continue;
+        }
+        use_all(inspection);
+        shown++;
+        complete += fdset_inspection_problem(inspection) == NULL;
+    }
+    /* Else it looks at nothing but refusals. */
+    g_assert_cmpuint(shown, >, 500);
+    g_assert_cmpuint(complete, >, 50);
+    g_assert_cmpuint(shown, >, complete);
+}
+
 int main(int argc, char **argv)
 {
     tap_init(argc, argv);
@@ -155,5 +254,6 @@ int main(int argc, char **argv)
                     test_unfinished);
     g_test_add_func("/inspection/the byte order of bitmaps is seen", test_byte_order);
     g_test_add_func("/inspection/info.json is valid whatever the names are", test_info);
+    g_test_add_func("/inspection/5000 damaged files do no harm", test_damage);
     return g_test_run();
 }
