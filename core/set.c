@@ -308,8 +308,10 @@ char *fdset_set_last_error(FdsetSet *set)
 
 void fdset_set_tell(FdsetSet *set, FdsetEvent event, const char *text)
 {
-    if (set->shared->event)
-        set->shared->event(set->shared->event_data, event, set->id, text);
+    FdsetEventFunc func = g_atomic_pointer_get(&set->shared->event);
+
+    if (func)
+        func(set->shared->event_data, event, set->id, text);
 }
 
 void fdset_set_report(FdsetSet *set, int channel, int errnum, const char *rule, const char *text)

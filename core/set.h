@@ -38,7 +38,7 @@ typedef struct {
     char *path;            /* the store's directory, absolute */
     char *uuid;            /* names the store in channel directories */
     GThreadPool *settlers; /* takes references to sets; NULL on a read-only store */
-    FdsetEventFunc event;  /* nullable */
+    FdsetEventFunc event;  /* nullable; atomic: sets may settle already when it is given */
     gpointer event_data;
 } FdsetShared;
 

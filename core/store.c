@@ -417,7 +417,7 @@ int fdset_store_change(FdsetStore *store, const guint32 *mode, const guint32 *ui
 void fdset_store_watch(FdsetStore *store, FdsetEventFunc func, gpointer data)
 {
     store->shared.event_data = data;
-    store->shared.event = func;
+    g_atomic_pointer_set(&store->shared.event, func);
 }
 
 FdsetIncidents *fdset_store_incidents(FdsetStore *store)

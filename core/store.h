@@ -60,7 +60,7 @@ int fdset_store_stat(FdsetStore *store, struct stat *st);
 int fdset_store_change(FdsetStore *store, const guint32 *mode, const guint32 *uid,
                        const guint32 *gid);
 
-/* Who is told what happens; set before the first request. */
+/* Who is told what happens from now on; called once, before the first request. */
 void fdset_store_watch(FdsetStore *store, FdsetEventFunc func, gpointer data);
 
 FdsetIncidents *fdset_store_incidents(FdsetStore *store);

@@ -22,8 +22,11 @@ const StreamShape world_unfinished = {.unfinished = TRUE, MAPPED};
 static void note_event(gpointer data, FdsetEvent event, guint32 id, const char *text)
 {
     static const char letters[] = "SPCDR";
+    World *world = data;
 
-    g_string_append_c(((World *)data)->events, letters[event]);
+    g_mutex_lock(&world->lock);
+    g_string_append_c(world->events, letters[event]);
+    g_mutex_unlock(&world->lock);
 }
 
 void world_open(World *world)
@@ -44,6 +47,7 @@ World *world_new(const FdsetPolicy *policy)
     world->dir = dir_new();
     world->policy = *policy;
     world->events = g_string_new(NULL);
+    g_mutex_init(&world->lock);
     world_open(world);
     return world;
 }
@@ -55,6 +59,7 @@ World *world_new_with_disk(void)
     world->dir = dir_new();
     world->disk = dir_new();
     world->events = g_string_new(NULL);
+    g_mutex_init(&world->lock);
     world->channel_dirs[0] = world->disk->path;
     world->policy.channel_dirs = world->channel_dirs;
     world_open(world);
@@ -77,6 +82,7 @@ void world_free(World *world)
 {
     world_close(world);
     g_string_free(world->events, TRUE);
+    g_mutex_clear(&world->lock);
     dir_free(world->dir);
     dir_free(world->disk);
     g_free(world);
@@ -191,6 +197,7 @@ World *world_new_closed(void)
 
     world->dir = dir_new();
     world->events = g_string_new(NULL);
+    g_mutex_init(&world->lock);
     return world;
 }
 

@@ -21,7 +21,8 @@ typedef struct {
     char *channel_dirs[2];
     FdsetStore *store;
     FdsetSet *set;   /* number 7 */
-    GString *events; /* S, P, C, D, R as they were told; written with the set's lock held */
+    GString *events; /* S, P, C, D, R as they were told; protected by lock */
+    GMutex lock;
 } World;
 
 extern const FdsetPolicy world_defaults;
