@@ -272,9 +272,28 @@ gboolean fdset_channel_is_dropped(FdsetChannel *channel)
     return g_atomic_int_get(&channel->dropped);
 }
 
+/* A name is on stable storage when its directory is, and so is the directory's own. */
+static int sync_directory(const char *path)
+{
+    autofd fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int fdset_channel_sync(FdsetChannel *channel)
 {
-    return fdatasync(channel->fd) < 0 ? -errno : 0;
+    const char *directory = channel->info.directory; /* DIR/UUID/N-TAG: we made all but DIR */
+    g_autofree char *store = directory ? g_path_get_dirname(directory) : NULL;
+    g_autofree char *dir = directory ? g_path_get_dirname(store) : NULL;
+    int r = fdatasync(channel->fd) < 0 ? -errno : 0;
+
+    if (r == 0 && directory)
+        r = sync_directory(directory);
+    if (r == 0 && directory)
+        r = sync_directory(store);
+    if (r == 0 && directory)
+        r = sync_directory(dir);
+    return r;
 }
 
 int fdset_channel_unlink(int set_dirfd, const FdsetChannelInfo *info)

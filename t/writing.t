@@ -144,6 +144,28 @@ ok 'it is opened and closed, and nothing is written' open_idly
 ok 'these sessions leave no channel file' wait_for 'two channel files' has_channels 32 2
 ok 'fdsetfs ends with status 0' stop_mount
 
+# ---- channels on other disks ----
+
+spread() {
+    find disk1 -name 'ch-*' | wc -l
+    find disk2 -name 'ch-*' | wc -l
+}
+
+nothing_left() {
+    [ -z "$(find disk1 disk2 -mindepth 2)" ]
+}
+
+mkdir disk1 disk2
+start_mount -o "channel-dir=$dir/disk1,channel-dir=$dir/disk2"
+try 'channels on other disks' 50 --channels=5 --seed=40
+is 'the four secondary ones are spread' "$(spread | xargs)" '2 2'
+ok 'fdsetfs with channel directories ends' stop_mount
+start_mount
+ok 'a daemon that was not told of them finds them' same "$mnt/50" plain.50
+ok 'the set is removed' rm "$mnt/50"
+ok 'and its files on the other disks' wait_for 'the files to go' nothing_left
+ok 'fdsetfs ends again' stop_mount
+
 # ---- a limit of the daemon ----
 
 ulimit -S -f $((8 * 1024))
