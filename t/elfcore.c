@@ -124,6 +124,52 @@ static void test_too_many(Fixture *fixture, gconstpointer data)
     g_assert_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT);
 }
 
+#define NOTE_HEAD "\x0b\0\0\0\x05\0\0\0\0\0\0\0VMCOREINFO\0\0"
+
+static const struct {
+    const char *claim;
+    guint64 address;
+    guint32 len;
+    const char *note;
+    gboolean is_taken;
+} vmcoreinfos[] = {
+    {"is taken", 0x3008, 32, NOTE_HEAD "A=1\n\0\0\0", TRUE},
+    {"of another name is not", 0x3008, 32, "\x0b\0\0\0\x05\0\0\0\0\0\0\0VMCOREINFX\0\0A=1\n\0\0\0",
+     FALSE},
+    {"longer than told is not", 0x3008, 28, NOTE_HEAD "A=1\n\0\0\0", FALSE},
+    {"behind the end of memory is not", 0x7fffffff0, 32, NOTE_HEAD "A=1\n\0\0\0", FALSE},
+    {"of 4 GiB is not", 0x3008, 0xffffffff, NOTE_HEAD "A=1\n\0\0\0", FALSE},
+    {"of nothing is not", 0x3008, 0, NOTE_HEAD "A=1\n\0\0\0", FALSE},
+};
+
+static void test_vmcoreinfo(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    const StreamBlock block = {.name = "pc.ram", .pages = 8};
+    const StreamShape shape = {.capability = "mapped-ram",
+                               .blocks = &block,
+                               .n_blocks = 1,
+                               .note = vmcoreinfos[i].address,
+                               .note_len = vmcoreinfos[i].len};
+    g_autoptr(StreamFile) file = stream_file_new(&shape);
+    const FdsetInspectionOptions options = {0};
+    g_autoptr(FdsetInspection) inspection = NULL;
+    g_autoptr(GError) error = NULL;
+    FdsetSource source;
+    GBytes *notes;
+
+    memcpy(file->bytes->data + 1024 * 1024 + 0x3008, vmcoreinfos[i].note, 32);
+    stream_file_source(file, G_MAXUINT64, &source);
+    inspection = fdset_inspection_new(&source, &options, &error);
+    g_assert_no_error(error);
+    g_assert_null(fdset_inspection_problem(inspection));
+    g_assert_cmpint(fdset_inspection_has_vmcoreinfo(inspection), ==, vmcoreinfos[i].is_taken);
+    notes = fdset_inspection_notes(inspection);
+    g_assert_cmpuint(g_bytes_get_size(notes), ==, vmcoreinfos[i].is_taken ? 32 : 0);
+    if (vmcoreinfos[i].is_taken)
+        g_assert_cmpmem(g_bytes_get_data(notes, NULL), 32, vmcoreinfos[i].note, 32);
+}
+
 int main(int argc, char **argv)
 {
     tap_init(argc, argv);
@@ -133,5 +179,11 @@ int main(int argc, char **argv)
                tear_down);
     g_test_add("/elfcore/program headers stay within 8 KiB", Fixture, NULL, set_up, test_too_many,
                tear_down);
+    for (gsize i = 0; i < G_N_ELEMENTS(vmcoreinfos); i++) {
+        g_autofree char *name =
+            g_strdup_printf("/elfcore/a VMCOREINFO note %s", vmcoreinfos[i].claim);
+
+        g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_vmcoreinfo);
+    }
     return g_test_run();
 }

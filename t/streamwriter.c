@@ -294,6 +294,26 @@ static void put_device(Writer *writer, guint32 id, const char *name, guint32 ins
                            writer->devices->len == 0 ? "" : ", ", name, instance, name, fields);
 }
 
+/* What QEMU's device vmcoreinfo writes: an ELF note of 'note_len' bytes lies at 'note'. */
+static void put_vmcoreinfo(Writer *writer)
+{
+    guint64 address = GUINT64_TO_BE(writer->shape->note);
+    guint32 len = GUINT32_TO_BE(writer->shape->note_len);
+    guint8 body[17] = {1, 0, 1, 0, 1};
+
+    if (writer->shape->note == 0)
+        return;
+    memcpy(body + 5, &len, sizeof len);
+    memcpy(body + 9, &address, sizeof address);
+    put_device(writer, 15, "vmcoreinfo", 0,
+               "\"fields\": [{\"name\": \"has_vmcoreinfo\", \"type\": \"bool\", \"size\": 1}, "
+               "{\"name\": \"vmcoreinfo.host_format\", \"type\": \"uint16\", \"size\": 2}, "
+               "{\"name\": \"vmcoreinfo.guest_format\", \"type\": \"uint16\", \"size\": 2}, "
+               "{\"name\": \"vmcoreinfo.size\", \"type\": \"uint32\", \"size\": 4}, "
+               "{\"name\": \"vmcoreinfo.paddr\", \"type\": \"uint64\", \"size\": 8}]",
+               body, sizeof body);
+}
+
 static void put_devices(Writer *writer)
 {
     /* Bodies hold bytes that look like the end of their section. */
@@ -319,6 +339,7 @@ static void put_devices(Writer *writer)
                sizeof cpu - 1);
     put_device(writer, 12, "cpu", 1, cpu_fields, cpu, sizeof cpu - 1);
     put_device(writer, 0, "empty", 0, "\"fields\": []", "", 0);
+    put_vmcoreinfo(writer);
     put_device(writer, 14, "globalstate", 0,
                "\"fields\": [{\"name\": \"runstate\", \"type\": \"buffer\", \"size\": 12}]",
                "paused\0\0\0\0\0\0", 12);

@@ -34,6 +34,8 @@ typedef struct {
     gboolean wrong_sizes;   /* the description's sizes of one device are too small */
     gboolean unfinished;    /* ends behind the first ram PART */
     const char *json;       /* in the place of the description */
+    guint64 note;           /* guest address of a VMCOREINFO note, told by a device; 0: none */
+    guint32 note_len;       /* its bytes */
 } StreamShape;
 
 typedef struct {
