@@ -133,8 +133,8 @@ has_channels() {
 }
 
 open_idly() {
-    local i
-    for i in 1 2 3 4 5; do
+    local _
+    for _ in 1 2 3 4 5; do
         sys open f wronly "$mnt/32" >/dev/null || return
     done
 }
