@@ -2,6 +2,7 @@
 #include "config.h"
 #include "core/vmdesc.h"
 #include "core/error.h"
+#include "core/jsontext.h"
 #include "core/section.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@
 /* One device as json-glib gets it; it takes up to a hundred times that in memory. */
 #define DEVICE_JSON_MAX (4 * 1024 * 1024)
 /* Three levels a nested struct; real ones have about 12. json-glib recurses, we do not. */
-#define DEPTH_MAX 128
+#define DEPTH_MAX FDSET_JSONTEXT_DEPTH_MAX
 /* As many sections as a stream may have. */
 #define DEVICES_MAX FDSET_SECTIONS_MAX
 /* The EOF marker, the type byte and the length stand before the JSON. */
@@ -155,7 +156,7 @@ static gboolean scan_open(Scan *scan, gsize i, GError **error)
 
     if (scan->depth == DEPTH_MAX)
         return refuse(scan->vmdesc, error, FDSET_ERROR_LIMIT,
-                      "is nested deeper than the " G_STRINGIFY(DEPTH_MAX) " levels allowed");
+                      "is nested deeper than the 128 levels allowed");
     scan->closing[scan->depth++] = c == '{' ? '}' : ']';
     if (scan->depth == 2 && c == '[' && last_string_is(scan, "devices"))
         scan->in_devices = TRUE;
@@ -392,24 +393,27 @@ const FdsetVmdescDevice *fdset_vmdesc_device(const FdsetVmdesc *vmdesc, gsize i)
 JsonNode *fdset_vmdesc_device_json(const FdsetVmdesc *vmdesc, gsize i, GError **error)
 {
     const Device *device = &g_array_index(vmdesc->devices, Device, i);
-    g_autoptr(JsonParser) parser = json_parser_new();
-    g_autoptr(GError) json_error = NULL;
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(JsonNode) node = NULL;
 
     g_return_val_if_fail(i < vmdesc->devices->len, NULL);
     if (device->len > DEVICE_JSON_MAX) {
         refuse(vmdesc, error, FDSET_ERROR_LIMIT, "has a device of more than 4 MiB of JSON");
         return NULL;
     }
-    if (!json_parser_load_from_data(parser, vmdesc->text + device->start, (gssize)device->len,
-                                    &json_error)) {
-        refuse(vmdesc, error, FDSET_ERROR_FORMAT, json_error->message);
+    node = fdset_jsontext_parse(vmdesc->text + device->start, device->len, DEPTH_MAX, &problem);
+    if (node == NULL) {
+        g_set_error(error, FDSET_ERROR, problem->code,
+                    "%s: device description at " FDSET_HEX ", device %" G_GSIZE_FORMAT
+                    " at byte %" G_GSIZE_FORMAT " of its JSON: %s",
+                    vmdesc->source, vmdesc->offset, i, device->start, problem->message);
         return NULL;
     }
-    if (!JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
+    if (!JSON_NODE_HOLDS_OBJECT(node)) {
         refuse(vmdesc, error, FDSET_ERROR_FORMAT, "has a device that is no object");
         return NULL;
     }
-    return json_parser_steal_root(parser);
+    return g_steal_pointer(&node);
 }
 
 void fdset_vmdesc_free(FdsetVmdesc *vmdesc)

@@ -12,7 +12,7 @@
  *
  * The JSON is hostile: size and depth are checked in one pass without
  * recursion, which also finds where each device stands, and json-glib only ever
- * sees one device of bounded size. Immutable.
+ * sees one device of bounded size that core/jsontext.h let through. Immutable.
  */
 #ifndef FDSET_VMDESC_H
 #define FDSET_VMDESC_H

@@ -3,6 +3,7 @@
 #include "fs/ctl-client.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/jsontext.h"
 #include "fs/control-socket.h"
 #include "fs/qmp.h"
 
@@ -183,7 +184,7 @@ JsonObject *fs_client_receive(FsClient *client, gint64 timeout, GError **error)
         if (r < 0 || (r == 0 && (left == 0 || timeout < 0)))
             return NULL;
     }
-    node = json_from_string(line, NULL);
+    node = fdset_jsontext_parse(line, strlen(line), FDSET_JSONTEXT_DEPTH_MAX, NULL);
     if (node && JSON_NODE_HOLDS_OBJECT(node))
         return json_node_dup_object(node);
     g_set_error(error, FDSET_ERROR, FDSET_ERROR_FORMAT, "the daemon sent no JSON object: %s", line);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "fs/qmp.h"
+#include "core/jsontext.h"
+#include "fs/qmp-frame.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -97,7 +99,9 @@ static gboolean is_finite(JsonNode *node)
 FsQmpRequest *fs_qmp_request_parse(const char *line, JsonNode **id, GError **error)
 {
     g_autoptr(FsQmpRequest) request = g_new0(FsQmpRequest, 1);
-    g_autoptr(JsonNode) node = json_from_string(line, NULL);
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(JsonNode) node =
+        fdset_jsontext_parse(line, strlen(line), FS_QMP_DEPTH_MAX, &problem);
     JsonObjectIter iter;
     const char *name;
     JsonNode *value;
@@ -105,8 +109,7 @@ FsQmpRequest *fs_qmp_request_parse(const char *line, JsonNode **id, GError **err
 
     *id = NULL;
     if (!node || !is_finite(node)) {
-        fail(error,
-             node ? "JSON parse error, number out of range" : "JSON parse error, invalid syntax");
+        fail(error, "JSON parse error, %s", node ? "number out of range" : problem->message);
         return NULL;
     }
     if (!JSON_NODE_HOLDS_OBJECT(node)) {

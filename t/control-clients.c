@@ -222,6 +222,8 @@ static const char *const seeds[] = {
     "{\"execute\":\"verify\",\"arguments\":{\"fdset-id\":98}}",
     "{\"execute\":\"export\",\"arguments\":{\"fdset-id\":98}}",
     "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":98,\"opaque\":\"\\u00e4\\ud83d\\ude00\"}}",
+    "{\"execute\":\"query-set\",\"arguments\":{\"fdset-id\":7},\"id\":\"\\ud83d\\u0041\\u0000\"}",
+    "{\"execute\":\"query-sets\",\"id\":/*\"*/[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1",
     "{\"execute\":\"remove-fd\",\"arguments\":{\"fdset-id\":98,\"fd\":4}}",
     "{\"execute\":\"query-fdsets\"}",
     "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[]}}",

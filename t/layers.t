@@ -29,6 +29,9 @@ is 'the objects of core/ ask nothing of libfuse' \
 is 'core/ is built without the flags of libfuse' \
     "$(grep -n FUSE "$top_srcdir/core/Makemodule.am")" ''
 
+is 'json-glib gets no text but through core/jsontext.c' \
+    "$(grep -nE 'json_(from_string|parser_)' "$top_srcdir"/{core,fs}/*.c | grep -v /core/jsontext.c:)" ''
+
 read -ra cc <<<"$(configured CC) $(configured CORE_CFLAGS)"
 read -ra fuse_flags <<<"$(configured FUSE_CFLAGS)"
 

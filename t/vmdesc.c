@@ -109,6 +109,9 @@ static void test_malformed(void)
         {"{\"devices\": [{\"name\": \"a\", \"instance_id\": \"1\"}]}", "without name or"},
         {"{\"devices\": [{\"name\": \"\xff\xfe\", \"instance_id\": 1}]}", "device description at"},
         {"{\"devices\": [{nonsense}]}", "device description at 0x7"},
+        {"{\"devices\": [{\"name\": \"\\ud83d\\u0041\", \"instance_id\": 1}]}",
+         "device 0 at byte 13 of its JSON: byte 16: expected a low surrogate behind a high one"},
+        {"{\"devices\": [{}, {\"name\": \"a\\u0000b\", \"instance_id\": 1}]}", "without name"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -158,6 +161,27 @@ static void test_depth(void)
         g_assert_null(vmdesc);
         g_assert_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT);
         g_assert_nonnull(strstr(error->message, "nested deeper than the 128 levels"));
+    }
+}
+
+/* json-glib would skip the comment, and with it the quote that hides the brackets from us. */
+static void test_hidden_depth(void)
+{
+    static const char *const hiding[] = {"/*\"*/", "//\"\n", "'\"', ", "\"\\\"\n\", '\"', "};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(hiding); i++) {
+        g_autoptr(GString) json =
+            g_string_new("{\"devices\": [{\"name\": \"d\", \"instance_id\": 0, \"fields\": [");
+        g_autoptr(GError) error = NULL;
+        g_autoptr(FdsetVmdesc) vmdesc = NULL;
+
+        g_string_append(json, hiding[i]);
+        for (int level = 0; level < 1000000; level++)
+            g_string_append_c(json, '[');
+        g_string_append(json, "\"]}]}");
+        vmdesc = read_json(json->str, json->len, &error);
+        g_assert_null(vmdesc);
+        g_assert_error(error, FDSET_ERROR, FDSET_ERROR_FORMAT);
     }
 }
 
@@ -266,6 +290,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmdesc/malformed JSON is refused", test_malformed);
     g_test_add_func("/vmdesc/odd JSON lists no devices", test_odd_but_empty);
     g_test_add_func("/vmdesc/10000 levels are refused", test_depth);
+    g_test_add_func("/vmdesc/levels that comments and quotes hide are refused", test_hidden_depth);
     g_test_add_func("/vmdesc/70000 devices are refused", test_too_many_devices);
     g_test_add_func("/vmdesc/a device of too much JSON is refused", test_huge_device);
     g_test_add_func("/vmdesc/it is found only where it ends with the file", test_find);
