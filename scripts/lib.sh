@@ -273,6 +273,16 @@ count_results() {
         }' /dev/null
 }
 
+# names_of_failures DIR: the tests that failed there, on one line.
+names_of_failures() {
+    local trs names=()
+    while IFS= read -r trs; do
+        trs=${trs#"$1/"}
+        names+=("${trs%.trs}.t")
+    done < <(tests_with 'FAIL|XPASS|ERROR' "$1")
+    printf '%s' "${names[*]}"
+}
+
 # tests_with RESULT DIR: the .trs files that have one that matches.
 tests_with() {
     find "$2" -name '*.trs' -exec awk -v result="^($1)\$" \

@@ -7,9 +7,9 @@
 # shellcheck source=t/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=t/mount.sh
-. "$(dirname "$0")/mount.sh"
+. "$top_srcdir/t/mount.sh"
 # shellcheck source=t/control.sh
-. "$(dirname "$0")/control.sh"
+. "$top_srcdir/t/control.sh"
 require_mount
 
 start_mount
@@ -22,7 +22,7 @@ is '64 clients at once are all answered' "$(clients "$socket" crowd 64)" '1280 o
 mkfifo hold
 "$top_builddir/t/control-clients" "$socket" silent 100 <hold >silent.out 2>&1 &
 silent_pid=$!
-pids+=("$silent_pid")
+own "$silent_pid"
 exec {hold}>hold
 is_ready() { grep -q ready silent.out; }
 ok '100 clients ask and never read' wait_for 'them to be ready' is_ready
@@ -38,6 +38,7 @@ an_event_is_dropped() {
 ok 'events for those that do not read are dropped first' wait_for 'the log' an_event_is_dropped
 exec {hold}>&-
 wait "$silent_pid"
+forget "$silent_pid"
 ok 'their descriptors are closed' wait_for 'descriptors' descriptors_are_at_most "$before"
 
 ok 'descriptors that no command takes are closed' clients "$socket" fds 16
@@ -65,13 +66,14 @@ prlimit --pid "$daemon_pid" --nofile="$((highest + 4)):${limits#*:}"
 mkfifo hold2
 "$top_builddir/t/control-clients" "$socket" silent 400 <hold2 >silent2.out 2>&1 &
 silent_pid=$!
-pids+=("$silent_pid")
+own "$silent_pid"
 exec {hold}>hold2
 ok 'a client is told when there are no descriptors left' wait_for 'the log' \
     log_has 'a client was turned away: Too many open files in fdsetfs'
 is 'the mount goes on' "$(stat -c %s "$mnt/7")" "$(stat -c %s stream.tmp)"
 exec {hold}>&-
 wait "$silent_pid"
+forget "$silent_pid"
 has 'when there are some again the next one is served' "$(
     wait_for descriptors descriptors_are_at_most "$before"
     answer_to query-version

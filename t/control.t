@@ -8,9 +8,9 @@
 # shellcheck source=t/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=t/mount.sh
-. "$(dirname "$0")/mount.sh"
+. "$top_srcdir/t/mount.sh"
 # shellcheck source=t/control.sh
-. "$(dirname "$0")/control.sh"
+. "$top_srcdir/t/control.sh"
 require_mount
 
 # ---- the socket ----

@@ -149,10 +149,22 @@ wait_for() {
     done
 }
 
+declare -A born=()                  # of each process of ours; see look_at
+
+# look_at PID: the fields behind the name in /proc/PID/stat go to "process": the state, and at 19
+# when it started. A number is used again soon (there are 32768), but not with the same start.
+process=()
+look_at() {
+    local stat
+    process=()
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra process <<<"${stat##*) }"
+    [ "${#process[@]}" -gt 19 ]
+}
+
 is_running() {
-    local state
-    state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) || return 1
-    [ -n "$state" ] && [ "${state%% *}" != Z ]
+    look_at "$1" && [ "${process[0]}" != Z ] &&
+        [ "${process[19]}" = "${born[$1]:-${process[19]}}" ]
 }
 
 has_ended() {
@@ -163,6 +175,21 @@ has_ended() {
 
 pids=()
 
+# own PID: the cleanup will end it. Call it when the process has just been started.
+own() {
+    pids+=("$1")
+    if look_at "$1"; then
+        born[$1]=${process[19]}
+    else
+        born[$1]=gone
+    fi
+}
+
+# send SIGNAL PID: to a process of ours, unless its number belongs to somebody else by now.
+send() {
+    is_running "$2" && kill -s "$1" "$2" 2>/dev/null
+}
+
 # spawn VARIABLE LOG COMMAND...: starts a process that the cleanup will end; its pid goes to VARIABLE.
 spawn() {
     local -n spawned_pid=$1
@@ -170,30 +197,30 @@ spawn() {
     shift 2
     "$@" >"$log" 2>&1 </dev/null &
     spawned_pid=$!
-    pids+=("$spawned_pid")
+    own "$spawned_pid"
 }
 
 # end_process PID [SIGNAL]: asks, waits, then insists.
 end_process() {
-    kill -s "${2:-TERM}" "$1" 2>/dev/null
+    send "${2:-TERM}" "$1"
     wait_for "process $1 to end" has_ended "$1" || put_down "$1"
     wait "$1" 2>/dev/null
     forget "$1"
 }
 
-# A pid that was waited for may belong to somebody else later.
 forget() {
     local pid kept=()
     for pid in ${pids[@]+"${pids[@]}"}; do
         [ "$pid" = "$1" ] || kept+=("$pid")
     done
     pids=(${kept[@]+"${kept[@]}"})
+    unset "born[$1]"
 }
 
 # put_down PID: at once, and without the shell's obituary.
 put_down() {
     disown "$1" 2>/dev/null
-    kill -s KILL "$1" 2>/dev/null
+    send KILL "$1"
     wait_for "process $1 to end" has_ended "$1"
 }
 
@@ -270,10 +297,11 @@ kill_children() {
 # bash runs the trap above only when its command in the foreground has ended,
 # and that may hang on the mount: so everything below the story is killed.
 watchdog() {
+    own "$1"
     sleep "$story_limit" &
     trap 'kill $!; exit' TERM
     wait $!
-    kill -s TERM "$1"
+    send TERM "$1" || exit
     kill_children "$1"
     # What still runs waits for a request that the daemon does not answer.
     sleep 5
@@ -328,7 +356,7 @@ stop_mount() {
     local pid=$daemon_pid
     [ -n "$pid" ] || return 0
     wait_for "unmounting" unmount || unmount_by_force
-    wait_for "fdsetfs to end" has_ended "$pid" || kill -s KILL "$pid" 2>/dev/null
+    wait_for "fdsetfs to end" has_ended "$pid" || send KILL "$pid"
     daemon_pid=
     forget "$pid"
     wait "$pid"

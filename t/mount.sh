@@ -32,7 +32,7 @@ start_actor() {
     pid=$!
     exec {in}>"$name.in" {out}<"$name.out"
     actor_in[$name]=$in actor_out[$name]=$out actor_pid[$name]=$pid
-    pids+=("$pid")
+    own "$pid"
 }
 
 # tell NAME COMMAND...: without waiting for the result.
@@ -62,7 +62,7 @@ end_actor() {
     if [ $# -eq 1 ]; then
         printf '\n' >&"$in"
     else
-        kill -s "$2" "$pid"
+        send "$2" "$pid"
     fi
     exec {in}>&-
     exec {out}<&-

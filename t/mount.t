@@ -42,7 +42,7 @@ owner() {
 in_background() {
     run "$@" "$store" "$mnt"
     background_pid=$(owner)
-    [ "$status" -eq 0 ] && is_mounted && pids+=("$background_pid")
+    [ "$status" -eq 0 ] && is_mounted && own "$background_pid"
 }
 
 background_ends() {
@@ -130,7 +130,7 @@ ok 'unmounting ends the daemon' background_ends
 relative() {
     run store mnt
     background_pid=$(owner)
-    pids+=("$background_pid")
+    own "$background_pid"
     [ "$status" -eq 0 ] && is_mounted && kill "$background_pid" && background_ends
 }
 ok 'relative paths: SIGTERM unmounts, although the daemon has left the directory' relative
@@ -158,7 +158,7 @@ mount_as_fstab() {
         -o rw,defaults,noatime,nofail,_netdev,x-systemd.requires=/,rules=v4,dio=off,allow_other ||
         return 1
     background_pid=$(owner)
-    pids+=("$background_pid")
+    own "$background_pid"
     is_mounted && grep -F " $mnt fuse.fdsetfs rw," /proc/mounts | grep allow_other
 }
 helper=$(PATH=/sbin:/usr/sbin:$PATH type -P mount.fuse3 mount.fuse | head -n 1)

@@ -52,7 +52,7 @@ fill 2 plain-stream
 is 'a complete set has no last error at first' "$(attributes 2)" 'channels state stream_offset'
 is 'a refusal' "$(sys open f wronly "$mnt/2")" 'EACCES 13'
 is 'gives it one' "$(attributes 2)" 'channels last_error state stream_offset'
-fill 3 "$0"
+fill 3 "$top_srcdir/t/lib.sh"
 refused 'O_RDWR' "$(sys open f rdwr "$mnt/3")" 'EACCES 13' 3 \
     'an open for reading and writing (flags 0x2), a channel is write-only and a reader read-only: open it with O_WRONLY or O_RDONLY'
 refused 'O_RDWR|O_TRUNC' "$(sys open f rdwr+trunc "$mnt/3")" 'EACCES 13' 3 \
@@ -63,7 +63,7 @@ refused 'O_RDONLY|O_TRUNC' "$(sys open f rdonly+trunc "$mnt/3")" 'EACCES 13' 3 \
     'an open for reading with O_TRUNC (flags 0x200), truncation is a write: open it with O_WRONLY'
 refused 'a main channel with O_DIRECT' "$(sys open f wronly+direct "$mnt/3")" 'EACCES 13' 3 \
     'the main channel with O_DIRECT (flags 0x4001), the first open of a session is the main channel, which writes unaligned: open it without O_DIRECT, and only the secondary channels with it'
-ok 'none of them changed the set' same "$0" "$mnt/3"
+ok 'none of them changed the set' same "$top_srcdir/t/lib.sh" "$mnt/3"
 has 'attributes cannot be set' "$(setfattr -n user.x -v y "$mnt/3" 2>&1)" '*Operation not supported'
 
 start_actor main

@@ -193,7 +193,7 @@ for options in '' -s; do
     node=$(stat -c '%i %s %Y' "$mnt/5")
     read_all_the_time 2>load.log &
     load=$!
-    pids+=("$load")
+    own "$load"
     ok "$title: no page of it is stale" rewrite
     kill "$load"
     wait "$load" 2>/dev/null

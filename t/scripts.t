@@ -101,6 +101,29 @@ mkdir nothing
 is 'no tests are none' "$(with_lib 'count_results nothing')" '0 0 0'
 is 'the tests that failed are found' "$(with_lib "tests_with 'FAIL|XPASS|ERROR' results")" \
     $'results/a.trs\nresults/b.trs\nresults/c.trs'
+is 'and named on one line' "$(with_lib 'names_of_failures results')" 'a.t b.t c.t'
+
+# ---- the end of a story ----
+
+# The number of a process of ours that has ended is somebody else's now.
+spares_another() {
+    local pid status=1
+    sleep 60 &
+    pid=$!
+    own "$pid"
+    born[$pid]=1
+    send KILL "$pid" || { has_ended "$pid" && look_at "$pid" && status=0; }
+    born[$pid]=${process[19]}
+    end_process "$pid"
+    return "$status"
+}
+ok 'a process that has the number of one of ours is not killed' spares_another
+ends_its_own() {
+    local pid
+    spawn pid own.log sleep 60
+    is_running "$pid" && end_process "$pid" && has_ended "$pid" && [ -z "${born[$pid]:-}" ]
+}
+ok 'one of ours is' ends_its_own
 
 is 'the status of a command survives its log' \
     "$(with_lib 'logged log bash -c "echo out; exit 7" || echo $?; cat log')" $'7\nout'
