@@ -33,12 +33,15 @@ static int begin_write(FdsetHandle *handle, gsize len, guint64 offset)
     handle->wrote = set->touched = TRUE;
     handle->flushed = FALSE;
     set->last_write = g_get_real_time();
-    if (!set->header_only || (offset <= header && len <= header - offset))
+    if (!(set->header_only || handle->header_only) ||
+        (offset <= header && len <= header - offset))
         return 0;
     text = g_strdup_printf("%s: a write at offset %" G_GUINT64_FORMAT
-                           " of a complete set: only the header, %" G_GUINT64_FORMAT
+                           " %s: only the header, %" G_GUINT64_FORMAT
                            " bytes in front of the stream, may still be rewritten",
-                           set->name, offset, header);
+                           set->name, offset,
+                           set->header_only ? "of a complete set" : "beside channels with O_DIRECT",
+                           header);
     fdset_set_report(set, channel_index(handle), EACCES, "header", text);
     return -EACCES;
 }

@@ -59,7 +59,7 @@ static FdsetOpen facts_of(const FdsetSet *set, int flags)
         .flags = flags,
         .session = set->writers->len > 0 || set->foreign,
         .complete = complete,
-        .header = complete && manifest->stream_offset > 0 && !manifest->sealed,
+        .header = manifest->stream_offset > 0 && !manifest->sealed,
         .sealed = complete && manifest->sealed,
         .n_secondary = n_secondary,
         .peer = !peer          ? FDSET_PEER_NONE
@@ -198,6 +198,15 @@ static int check_usable(FdsetSet *set, int flags)
     return 0;
 }
 
+/* Lock held; the rules have let it pass. */
+static int open_writer(FdsetHandle *handle, int flags)
+{
+    FdsetOpen open = facts_of(handle->set, flags);
+
+    handle->header_only = fdset_rules_is_manager(&open);
+    return open_channel(handle);
+}
+
 /* The gate. Lock held; 'handle' is filled in. */
 static int open_locked(FdsetHandle *handle, int flags)
 {
@@ -217,7 +226,7 @@ static int open_locked(FdsetHandle *handle, int flags)
         handle->refused = rule;
         return 0;
     }
-    return (flags & O_ACCMODE) == O_RDONLY ? open_reader(handle) : open_channel(handle);
+    return (flags & O_ACCMODE) == O_RDONLY ? open_reader(handle) : open_writer(handle, flags);
 }
 
 int fdset_handle_open(FdsetSet *set, int flags, FdsetHandle **out)

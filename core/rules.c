@@ -16,6 +16,8 @@ enum {
     SESSION = 1 << 6,     /* a session runs: a writer is a secondary channel   */
     COMPLETE = 1 << 7,    /* the image is complete                             */
     HEADER = 1 << 8,      /* its header may still be rewritten                 */
+    MANAGER = 1 << 17,    /* a header lies in front of the running session's stream, all of whose
+                             secondary channels have O_DIRECT: one without is its manager's */
     FULL = 1 << 9,        /* as many secondary channels as QEMU can have       */
     DIO_ON = 1 << 10,     /* dio=on                                            */
     DIO_OFF = 1 << 11,    /* dio=off                                           */
@@ -64,13 +66,13 @@ static const FdsetRule rules[] = {
      "somebody is saving into this set: a second VMM has to use another number"},
     {SECONDARY | FULL, 0, EACCES, "too-many-channels", "one more secondary channel",
      "255 are open, as many as multifd-channels allows: close some first"},
-    {SECONDARY | DIO_ON, DIRECT, EACCES, "secondary-without-direct",
+    {SECONDARY | DIO_ON, DIRECT | MANAGER, EACCES, "secondary-without-direct",
      "a secondary channel without O_DIRECT",
      "but dio=on: set the VMM's direct-io parameter on, or mount with dio=auto or dio=off"},
     {SECONDARY | DIO_OFF | DIRECT, 0, EACCES, "secondary-with-direct",
      "a secondary channel with O_DIRECT",
      "but dio=off: set the VMM's direct-io parameter off, or mount with dio=auto or dio=on"},
-    {SECONDARY | PEER_DIRECT, DIRECT, EACCES, "secondary-unlike-direct",
+    {SECONDARY | PEER_DIRECT, DIRECT | MANAGER, EACCES, "secondary-unlike-direct",
      "a secondary channel without O_DIRECT",
      "but this session's first secondary channel had it: all must be alike"},
     {SECONDARY | PEER_PLAIN | DIRECT, 0, EACCES, "secondary-unlike-plain",
@@ -83,9 +85,6 @@ static const FdsetRule rules[] = {
      "rules=qemu"},
     {READ | DIO_OFF | DIRECT, 0, EACCES, "reader-with-direct", "a reader with O_DIRECT",
      "but dio=off: set the VMM's direct-io parameter off, or mount with dio=auto or dio=on"},
-    {READ | DIRECT, READERS, EACCES, "first-reader-direct", "the first reader with O_DIRECT",
-     "the destination's main channel is read without it: open the set plainly first and keep that "
-     "open"},
 };
 
 static const FdsetRule truncate_foreign = {
@@ -111,6 +110,7 @@ static guint facts_of(const FdsetOpen *open)
     facts |= open->session ? SESSION : 0;
     facts |= open->complete ? COMPLETE : 0;
     facts |= open->header ? HEADER : 0;
+    facts |= fdset_rules_is_manager(open) ? MANAGER : 0;
     facts |= open->sealed ? SEALED : 0;
     facts |= open->n_secondary >= FDSET_SECONDARY_MAX ? FULL : 0;
     facts |= open->dio == FDSET_DIO_ON ? DIO_ON : 0;
@@ -122,6 +122,13 @@ static guint facts_of(const FdsetOpen *open)
     facts |= open->n_readers > 0 ? READERS : 0;
     facts |= open->profile == FDSET_PROFILE_V4 ? V4 : 0;
     return facts;
+}
+
+gboolean fdset_rules_is_manager(const FdsetOpen *open)
+{
+    return open->profile == FDSET_PROFILE_QEMU && open->session && !open->complete &&
+           open->header && open->peer == FDSET_PEER_DIRECT &&
+           (open->flags & (O_ACCMODE | O_DIRECT)) == O_WRONLY;
 }
 
 const FdsetRule *fdset_rules_check(const FdsetOpen *open)

@@ -41,7 +41,7 @@ typedef struct {
     int flags;         /* as open(2) got them; O_CREAT, O_LARGEFILE and the like are ignored */
     gboolean session;  /* a session runs                                        */
     gboolean complete; /* the image is complete                                 */
-    gboolean header;   /* bytes in front of a complete stream may be rewritten  */
+    gboolean header;   /* bytes in front of the stream may be rewritten         */
     gboolean sealed;   /* nothing of a complete image may be rewritten any more */
     guint n_secondary; /* secondary channels open in the session                */
     FdsetPeer peer;    /* how the session's first secondary channel was opened  */
@@ -52,6 +52,14 @@ typedef struct FdsetRule FdsetRule;
 
 /* The rule that refuses this open, or NULL when it is allowed. Pure. */
 const FdsetRule *fdset_rules_check(const FdsetOpen *open);
+
+/*
+ * TRUE for a manager that comes back to its header before the VMM has closed: a
+ * writer without O_DIRECT in a session whose secondary channels have it. What it
+ * writes must lie in front of the stream. (libvirt, since 11.2, marks the file
+ * as finished while QEMU still holds the descriptors it was given.) Pure.
+ */
+gboolean fdset_rules_is_manager(const FdsetOpen *open);
 
 /* The errno (positive) that the refusal is answered with: EACCES or EBUSY. */
 int fdset_rule_errno(const FdsetRule *rule);

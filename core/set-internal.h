@@ -46,6 +46,7 @@ struct FdsetHandle {
     gboolean reader;
     gboolean main; /* the first writer of its session, see take_over() */
     gboolean direct;
+    gboolean header_only; /* a manager's, see fdset_rules_is_manager() */
     gboolean wrote;   /* protected by the set's lock, as is what follows */
     gboolean flushed; /* nothing was written since the last FLUSH */
 };

@@ -41,7 +41,6 @@ static const struct {
     {"second-reader", "rules=v4 lets one reader in. Mount with rules=qemu for QEMU 9.1 and later."},
     {"v4-reader-direct", "Mount with rules=qemu for QEMU 9.1 and later."},
     {"reader-with-direct", "Set migration parameter direct-io off, or mount with dio=auto."},
-    {"first-reader-direct", "Open the set plainly first and keep it open, as QEMU does."},
     {"create", "Make the set first, or mount with create=yes."},
     {"failure", "This is no rule but a failure: look at the disk under the store (space, errors), "
                 "then fdsetctl verify N."},

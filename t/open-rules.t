@@ -97,7 +97,7 @@ is 'the other one is refused then' "$(act main ftruncate m 4096)" 'EBUSY 16'
 is 'both close' "$(act main close m), $(act vmm close s)" '0, 0'
 
 is 'a session of a direct secondary' \
-    "$(act main open m wronly "$mnt/3"), $(act vmm open s wronly+direct "$mnt/3")" '0, 0'
+    "$(act main open m wronly "$mnt/3"), $(act main ftruncate m 0), $(act vmm open s wronly+direct "$mnt/3")" '0, 0, 0'
 is 'takes aligned writes' "$(act vmm pwrite s 4096 8192)" 8192
 refused 'one without O_DIRECT' "$(sys open f wronly "$mnt/3")" 'EACCES 13' 3 \
     "a secondary channel without O_DIRECT (flags 0x1), but this session's first secondary channel had it: all must be alike"
@@ -140,8 +140,25 @@ becomes 'it is complete all the time' 5 complete durable
 
 is 'a reader, and more with O_DIRECT' "$(sys open a rdonly "$mnt/4" : open b rdonly+direct "$mnt/4" : \
     open c rdonly+direct "$mnt/4" : open d rdonly "$mnt/4" : pread c 4096 4096)" '0, 0, 0, 0, 4096'
-refused 'the first reader with O_DIRECT' "$(sys open f rdonly+direct "$mnt/4")" 'EACCES 13' 4 \
-    "the first reader with O_DIRECT (flags 0x4000), the destination's main channel is read without it: open the set plainly first and keep that open"
+# As a restore by libvirt's own helper: one reader, and with O_DIRECT.
+is 'a single reader with O_DIRECT' "$(sys open f rdonly+direct "$mnt/4" : pread f 4096 4096)" '0, 4096'
+
+# ---- a manager comes back to its header while the VMM has its channels open ----
+
+# The order of libvirt and QEMU: header, plain and direct descriptor, stream, header again.
+is 'a manager writes its header' "$(act main open m wronly+creat "$mnt/7"), $(act main pwrite m 0 4096 P)" '0, 4096'
+is 'and opens the set once more, with O_DIRECT' "$(act main open d wronly+direct "$mnt/7")" 0
+is 'the VMM starts its stream behind the header' "$(act main ftruncate m 4096), $(act main pwrite d 4096 4096 s)" '0, 4096'
+is 'the manager opens it a third time, plainly' "$(act vmm open h wronly "$mnt/7")" 0
+is 'it rewrites its header' "$(act vmm pwrite h 0 4096 S), $(act vmm pwrite h 4000 96 S)" '4096, 96'
+refused 'a write by it behind the header' "$(act vmm pwrite h 4090 7)" 'EACCES 13' 7 \
+    'a write at offset 4090 beside channels with O_DIRECT: only the header, 4096 bytes in front of the stream, may still be rewritten'
+refused 'its ftruncate' "$(act vmm ftruncate h 4096)" 'EBUSY 16' 7 \
+    'a truncation by a channel that is not the main one (flags 0x1)'
+is 'the VMM goes on' "$(act main pwrite d 8192 4096 s), $(act main close m), $(act main close d), $(act vmm close h)" \
+    '4096, 0, 0, 0'
+becomes 'the set settles' 7 partial
+is 'it has both' "$(bounded head -c 4097 "$mnt/7" | tr -d S)" s
 
 # ---- 256 channels ----
 
