@@ -8,6 +8,9 @@
 /* Reports a rule that was broken by an open with 'flags'. */
 void fdset_handle_report_rule(FdsetSet *set, const FdsetRule *rule, int flags);
 
+/* The same for a rule about the set's descriptors. */
+void fdset_handle_report_fdrule(FdsetSet *set, const FdsetFdRule *rule, int flags);
+
 /* Turns an error of a control call into a report and -errno. */
 int fdset_handle_report_error(FdsetSet *set, const GError *error);
 

@@ -10,7 +10,7 @@
 static int refusal(const FdsetHandle *handle)
 {
     if (handle->refused)
-        return -fdset_rule_errno(handle->refused);
+        return -handle->refused;
     return handle->channel ? 0 : -EBADF;
 }
 
@@ -104,7 +104,7 @@ static int expel(FdsetHandle *handle)
 
     fdset_handle_report_rule(handle->set, rule, O_WRONLY | (handle->direct ? O_DIRECT : 0));
     if (!handle->wrote) {
-        handle->refused = rule;
+        handle->refused = fdset_rule_errno(rule);
         fdset_handle_leave_session(handle);
     }
     return -fdset_rule_errno(rule);

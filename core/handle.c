@@ -96,6 +96,14 @@ void fdset_handle_report_rule(FdsetSet *set, const FdsetRule *rule, int flags)
     fdset_set_tell(set, FDSET_EVENT_REFUSED, text);
 }
 
+void fdset_handle_report_fdrule(FdsetSet *set, const FdsetFdRule *rule, int flags)
+{
+    g_autofree char *text = fdset_fdrule_explain(rule, set->id, flags);
+
+    fdset_set_report(set, -1, EACCES, fdset_fdrule_name(rule), text);
+    fdset_set_tell(set, FDSET_EVENT_REFUSED, text);
+}
+
 int fdset_handle_report_error(FdsetSet *set, const GError *error)
 {
     int errnum = fdset_error_to_errno((FdsetError)error->code);
@@ -129,7 +137,8 @@ static gboolean begin_session(FdsetSet *set, GError **error)
 
     for (guint i = 0; i < channels->len; i++)
         last = MAX(last, ((const FdsetChannelInfo *)channels->pdata[i])->number);
-    set->session_first = (guint16)(last + 1);
+    /* The channels of a manager's files are the same in every session. */
+    set->session_first = set->manifest->backing == FDSET_BACKING_FILES ? 1 : (guint16)(last + 1);
     set->header_only = set->manifest->state == FDSET_STATE_COMPLETE;
     set->touched = FALSE;
     set->manifest->session = TRUE;
@@ -151,7 +160,10 @@ static int open_channel(FdsetHandle *handle)
         return fdset_handle_report_error(set, error);
     if (set->writers->len == 0 && !begin_session(set, &error))
         goto fail;
-    handle->channel = fdset_image_add_channel(set->image, handle->direct, directory, &error);
+    handle->channel =
+        handle->descriptor
+            ? fdset_set_channel_of(set, handle->descriptor, &error)
+            : fdset_image_add_channel(set->image, handle->direct, directory, &error);
     if (!handle->channel)
         goto fail;
     handle->main = set->writers->len == 0;
@@ -198,6 +210,29 @@ static int check_usable(FdsetSet *set, int flags)
     return 0;
 }
 
+/*
+ * Asks both tables; first what the set's descriptors are for. 0, or the errno
+ * (positive), reported; *secondary: it concerns such a channel.
+ */
+static int check_rules(FdsetSet *set, int flags, gboolean *secondary)
+{
+    const FdsetFdRule *fdrule;
+    const FdsetRule *rule;
+
+    *secondary = (flags & O_ACCMODE) == O_WRONLY && set->writers->len > 0;
+    fdrule = fdset_set_check_match(set, flags, *secondary);
+    if (fdrule) {
+        fdset_handle_report_fdrule(set, fdrule, flags);
+        return EACCES;
+    }
+    rule = check(set, flags);
+    if (!rule)
+        return 0;
+    *secondary = fdset_rule_is_secondary(rule);
+    fdset_handle_report_rule(set, rule, flags);
+    return fdset_rule_errno(rule);
+}
+
 /* Lock held; the rules have let it pass. */
 static int open_writer(FdsetHandle *handle, int flags)
 {
@@ -211,21 +246,23 @@ static int open_writer(FdsetHandle *handle, int flags)
 static int open_locked(FdsetHandle *handle, int flags)
 {
     FdsetSet *set = handle->set;
-    const FdsetRule *rule;
+    FdsetDescriptor *descriptor;
+    gboolean secondary;
     int r;
 
     wait_until_settled(set);
     r = check_usable(set, flags);
     if (r < 0)
         return r;
-    rule = check(set, flags);
-    if (rule) {
-        fdset_handle_report_rule(set, rule, flags);
-        if (!set->shared->policy->refuse_at_write || !fdset_rule_is_secondary(rule))
-            return -fdset_rule_errno(rule);
-        handle->refused = rule;
+    r = check_rules(set, flags, &secondary);
+    if (r > 0 && (!set->shared->policy->refuse_at_write || !secondary))
+        return -r;
+    handle->refused = r;
+    if (r > 0)
         return 0;
-    }
+    descriptor = fdset_set_match(set, flags);
+    if (descriptor)
+        handle->descriptor = fdset_descriptor_ref(descriptor);
     return (flags & O_ACCMODE) == O_RDONLY ? open_reader(handle) : open_writer(handle, flags);
 }
 
@@ -274,6 +311,7 @@ void fdset_handle_close(FdsetHandle *handle)
         fdset_set_drop_image(set);
     }
     g_mutex_unlock(&set->lock);
+    fdset_descriptor_unref(handle->descriptor);
     fdset_set_unref(set);
     g_free(handle);
 }

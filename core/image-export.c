@@ -36,25 +36,34 @@ static int export_runs(FdsetImage *image, const FdsetRecord *records, guint64 fi
     return r;
 }
 
-int fdset_image_export(FdsetImage *image, guint64 *offset, int fd)
+int fdset_image_export_blocks(FdsetImage *image, guint64 offset, gsize len, int fd)
 {
     FdsetRecord records[FDSET_BATCH_BLOCKS];
+    guint64 first = offset / FDSET_BLOCK_SIZE;
+    gsize n = (len + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE;
+    int r = fdset_blockmap_get(image->map, first, n, records);
+
+    if (r == 0)
+        r = fdset_image_read_blocks(image, first, n, fdset_scratch(), FALSE, TRUE);
+    return r == 0 ? export_runs(image, records, first, n, fdset_scratch(), fd) : r;
+}
+
+int fdset_image_export(FdsetImage *image, guint64 *offset, int fd)
+{
     guint64 size = fdset_image_size(image);
-    guint64 end = (size + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE;
-    gint64 first = fdset_blockmap_next(image->map, *offset / FDSET_BLOCK_SIZE, end, TRUE);
-    gsize n;
+    gint64 data = fdset_image_seek(image, *offset, TRUE);
+    gsize len;
     int r;
 
-    if (first < 0)
-        return (int)first;
-    n = (gsize)MIN(FDSET_BATCH_BLOCKS, end - (guint64)first);
-    *offset = MIN(size, ((guint64)first + n) * FDSET_BLOCK_SIZE);
-    if (n == 0)
+    if (data == -ENXIO) {
+        *offset = size;
         return 0;
-    r = fdset_blockmap_get(image->map, (guint64)first, n, records);
-    if (r == 0)
-        r = fdset_image_read_blocks(image, (guint64)first, n, fdset_scratch(), FALSE, TRUE);
-    if (r == 0)
-        r = export_runs(image, records, (guint64)first, n, fdset_scratch(), fd);
+    }
+    if (data < 0)
+        return (int)data;
+    data -= data % FDSET_BLOCK_SIZE; /* where a manager's file has data in the middle of a block */
+    len = (gsize)MIN((guint64)FDSET_BATCH_BLOCKS * FDSET_BLOCK_SIZE, size - (guint64)data);
+    r = image->ops->export(image, (guint64)data, len, fd);
+    *offset = (guint64)data + len;
     return r < 0 ? r : *offset < size;
 }

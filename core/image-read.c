@@ -81,6 +81,12 @@ static int verify_run(FdsetImage *image, const FdsetRecord *records, guint64 fir
 int fdset_image_read_blocks(FdsetImage *image, guint64 first, gsize n, gpointer buf,
                             gboolean direct, gboolean verify)
 {
+    return image->ops->read_blocks(image, first, n, buf, direct, verify);
+}
+
+int fdset_image_get_blocks(FdsetImage *image, guint64 first, gsize n, gpointer buf, gboolean direct,
+                           gboolean verify)
+{
     FdsetRecord records[FDSET_BATCH_BLOCKS];
     int r = fdset_image_map_problem(image, first,
                                     fdset_blockmap_get(image->map, first, n, records));
@@ -152,7 +158,7 @@ gssize fdset_image_read(FdsetImage *image, gpointer buf, gsize len, guint64 offs
     len = (gsize)MIN(len, size - offset);
     n = fdset_image_span(len, offset) / FDSET_BLOCK_SIZE;
     r = read_range(image, buf, first, n, direct);
-    if (r == -EIO && image->writable) {
+    if (r == -EIO && image->writable && image->map) {
         /* Between a write's data and its record they do not match: look again when it is done. */
         FdsetRange range = {first, first + n - 1};
 
@@ -165,13 +171,18 @@ gssize fdset_image_read(FdsetImage *image, gpointer buf, gsize len, guint64 offs
 
 gint64 fdset_image_seek(FdsetImage *image, guint64 offset, gboolean data)
 {
+    if (offset >= fdset_image_size(image))
+        return -ENXIO;
+    return image->ops->seek(image, offset, data);
+}
+
+gint64 fdset_image_seek_blocks(FdsetImage *image, guint64 offset, gboolean data)
+{
     guint64 size = fdset_image_size(image);
     guint64 first = offset / FDSET_BLOCK_SIZE;
     guint64 end = (size + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE;
     gint64 block;
 
-    if (offset >= size)
-        return -ENXIO;
     block = fdset_blockmap_next(image->map, first, end, data);
     if (block < 0)
         return fdset_image_map_problem(image, first, (int)block);

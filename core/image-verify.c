@@ -52,6 +52,11 @@ static int check_batch(FdsetImage *image, guint64 first, gsize n, FdsetImageChec
 
 int fdset_image_check(FdsetImage *image, guint64 *offset, FdsetImageCheck *check)
 {
+    return image->ops->check(image, offset, check);
+}
+
+int fdset_image_check_blocks(FdsetImage *image, guint64 *offset, FdsetImageCheck *check)
+{
     guint64 size = fdset_image_size(image);
     guint64 end = (size + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE;
     gint64 first = fdset_blockmap_next(image->map, *offset / FDSET_BLOCK_SIZE, end, TRUE);

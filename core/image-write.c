@@ -110,8 +110,8 @@ static int write_partial(FdsetImage *image, FdsetChannel *channel, guint64 offse
 }
 
 /* Splits at block boundaries: the rest of a block, whole blocks, the start of a block. */
-static int write_range(FdsetImage *image, FdsetChannel *channel, const guint8 *data, gsize len,
-                       guint64 offset)
+int fdset_image_write_range(FdsetImage *image, FdsetChannel *channel, const guint8 *data, gsize len,
+                            guint64 offset)
 {
     gsize head = MIN(len, (FDSET_BLOCK_SIZE - offset % FDSET_BLOCK_SIZE) % FDSET_BLOCK_SIZE);
     gsize middle = (len - head) / FDSET_BLOCK_SIZE;
@@ -135,11 +135,8 @@ static void account(FdsetImage *image, guint64 end, gsize len)
     image->written += len;
 }
 
-/*
- * A write up to 'end' failed: how far the image reaches now, so that none of its
- * blocks lies behind the image's end. Range held.
- */
-static guint64 end_of_failed(FdsetImage *image, const FdsetRange *range, guint64 end)
+/* None of the image's blocks may lie behind its end. */
+guint64 fdset_image_end_of_failed(FdsetImage *image, const FdsetRange *range, guint64 end)
 {
     for (guint64 block = range->last + 1; block-- > range->first;) {
         FdsetRecord record;
@@ -168,12 +165,12 @@ int fdset_image_write(FdsetImage *image, FdsetChannel *channel, gconstpointer bu
     range.first = offset / FDSET_BLOCK_SIZE;
     range.last = (offset + len - 1) / FDSET_BLOCK_SIZE;
     fdset_range_lock_acquire(&image->ranges, &range);
-    r = write_range(image, channel, buf, len, offset);
+    r = image->ops->write(image, channel, buf, len, offset);
     if (r == 0) {
         account(image, offset + len, len);
         fdset_channel_count(channel, len);
     } else if (r != -EBADMSG) {
-        account(image, end_of_failed(image, &range, offset + len), 0);
+        account(image, image->ops->end_of_failed(image, &range, offset + len), 0);
     }
     fdset_range_lock_release(&image->ranges, &range);
     return fdset_image_map_problem(image, range.first, r);
@@ -233,18 +230,63 @@ static int shrink(FdsetImage *image, guint64 size)
     return r;
 }
 
+/* A block of a manager's file that the map does not know, up to 'end'. */
+static int adopt_block(FdsetImage *image, FdsetChannel *channel, guint64 number, guint64 end)
+{
+    guint8 block[FDSET_BLOCK_SIZE] __attribute__((aligned(FDSET_BLOCK_SIZE))) = {0};
+    guint64 start = number * FDSET_BLOCK_SIZE;
+    FdsetRecord record;
+    int r = fdset_blockmap_get(image->map, number, 1, &record);
+    gssize got;
+
+    if (r < 0 || memcmp(&record, &hole, sizeof record) != 0)
+        return r;
+    got = fdset_channel_pread(channel, block, (gsize)MIN(FDSET_BLOCK_SIZE, end - start), start,
+                              FALSE);
+    if (got < 0)
+        return (int)got;
+    fdset_record_set_channel(&record, fdset_channel_number(channel));
+    fdset_digest_block(&image->key, block, record.digest);
+    return fdset_blockmap_put(image->map, number, 1, &record);
+}
+
+int fdset_image_adopt_header(FdsetImage *image, FdsetChannel *channel, guint64 end)
+{
+    for (guint64 at = 0; at < end;) {
+        gint64 data = fdset_channel_seek(channel, at, TRUE);
+        guint64 number = (guint64)data / FDSET_BLOCK_SIZE;
+        int r;
+
+        if (data == -ENXIO || (data >= 0 && (guint64)data >= end))
+            return 0;
+        r = data < 0 ? (int)data : adopt_block(image, channel, number, end);
+        if (r < 0)
+            return r;
+        at = (number + 1) * FDSET_BLOCK_SIZE;
+    }
+    return 0;
+}
+
+int fdset_image_truncate_blocks(FdsetImage *image, FdsetChannel *channel, guint64 size)
+{
+    int r = size < fdset_image_size(image) ? shrink(image, size) : 0;
+
+    if (r == 0)
+        r = fdset_channel_truncate(channel, size);
+    if (r == 0 && fdset_channel_is_external(channel))
+        r = fdset_image_adopt_header(image, channel, size);
+    return r;
+}
+
 int fdset_image_truncate(FdsetImage *image, FdsetChannel *channel, guint64 size)
 {
     FdsetRange range = {size / FDSET_BLOCK_SIZE, G_MAXUINT64};
-    int r = 0;
+    int r;
 
     if (size > FDSET_IMAGE_MAX)
         return -EFBIG;
     fdset_range_lock_acquire(&image->ranges, &range);
-    if (size < fdset_image_size(image))
-        r = shrink(image, size);
-    if (r == 0)
-        r = fdset_channel_truncate(channel, size);
+    r = image->ops->truncate(image, channel, size);
     if (r == 0) {
         g_mutex_lock(&image->lock);
         image->size = size;
@@ -286,12 +328,13 @@ GPtrArray *fdset_image_drop_unused(FdsetImage *image, guint16 first_kept)
     guint64 end = fdset_image_size(image) / FDSET_BLOCK_SIZE + 1;
     g_autofree guint8 *used = g_malloc0(first_kept);
 
-    if (end > DROP_SCAN_BLOCKS || find_used(image, end, used, first_kept - 1u) < 0)
+    if (!image->map || end > DROP_SCAN_BLOCKS || find_used(image, end, used, first_kept - 1u) < 0)
         return dropped;
     for (guint16 number = 1; number < first_kept; number++) {
         FdsetChannel *channel = fdset_image_channel(image, number);
 
-        if (!channel || used[number - 1] || fdset_channel_is_dropped(channel))
+        if (!channel || used[number - 1] || fdset_channel_is_dropped(channel) ||
+            fdset_channel_is_external(channel))
             continue;
         drop(channel, dropped);
     }
@@ -306,7 +349,8 @@ GPtrArray *fdset_image_drop_unwritten(FdsetImage *image, guint16 first)
     for (guint i = 0; i < infos->len; i++) {
         const FdsetChannelInfo *info = infos->pdata[i];
 
-        if (info->number >= first && info->size == 0)
+        if (info->number >= first && (info->external ? !image->map : info->size == 0) &&
+            info->written == 0)
             drop(fdset_image_channel(image, info->number), dropped);
     }
     return dropped;

@@ -7,6 +7,44 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* The descriptor of a manager's file that the manifest names; -1: none was handed over. */
+static int find_external(const GArray *fds, const FdsetChannelInfo *info)
+{
+    struct stat st;
+
+    for (guint i = 0; fds && i < fds->len; i++)
+        if (fstat(g_array_index(fds, int, i), &st) == 0 && st.st_dev == info->device &&
+            st.st_ino == info->inode)
+            return g_array_index(fds, int, i);
+    return -1;
+}
+
+static FdsetChannel *open_external(const FdsetImageOptions *options, const FdsetChannelInfo *info,
+                                   GError **error)
+{
+    int fd = find_external(options->fds, info);
+    FdsetChannel *channel;
+
+    if (fd < 0) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_NOT_FOUND,
+                    "channel %u is in a file of its manager (device %" G_GUINT64_FORMAT
+                    ", inode %" G_GUINT64_FORMAT
+                    "): hand over a read-only descriptor of it (add-fd)",
+                    info->number - 1u, info->device, info->inode);
+        return NULL;
+    }
+    channel = fdset_channel_adopt(info, fd, error);
+    if (!channel || fdset_channel_size(channel) >= info->size)
+        return channel;
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT,
+                "channel %u: its manager's file ends at offset %" G_GUINT64_FORMAT
+                ", expected at least %" G_GUINT64_FORMAT " bytes",
+                info->number - 1u, fdset_channel_size(channel), info->size);
+    fdset_channel_free(channel);
+    return NULL;
+}
 
 static gboolean open_channels(FdsetImage *image, const FdsetImageOptions *options, GError **error)
 {
@@ -18,7 +56,9 @@ static gboolean open_channels(FdsetImage *image, const FdsetImageOptions *option
 
         if (options->size == G_MAXUINT64)
             info.size = 0; /* a truncation may have been under way */
-        channel = fdset_channel_open(image->dirfd, &info, FALSE, options->writable, error);
+        channel = info.external
+                      ? open_external(options, &info, error)
+                      : fdset_channel_open(image->dirfd, &info, FALSE, options->writable, error);
         if (!channel)
             return FALSE;
         if (image->channels->len < info.number)
@@ -37,6 +77,14 @@ static gboolean open_channels(FdsetImage *image, const FdsetImageOptions *option
     return FALSE;
 }
 
+static gboolean open_blocks(FdsetImage *image, const FdsetImageOptions *options, GError **error)
+{
+    image->ops = &fdset_image_block_ops;
+    image->map = fdset_blockmap_open(image->dirfd, options->writable, options->key, options->sums,
+                                     error);
+    return image->map && open_channels(image, options, error);
+}
+
 FdsetImage *fdset_image_open(const FdsetImageOptions *options, GError **error)
 {
     g_autoptr(FdsetImage) image = g_new0(FdsetImage, 1);
@@ -53,9 +101,7 @@ FdsetImage *fdset_image_open(const FdsetImageOptions *options, GError **error)
         fdset_error_set_errno(error, errno, "%s: cannot open its directory", options->name);
         return NULL;
     }
-    image->map = fdset_blockmap_open(image->dirfd, options->writable, options->key, options->sums,
-                                     error);
-    if (!image->map || !open_channels(image, options, error)) {
+    if (!(options->one_file ? fdset_image_open_file : open_blocks)(image, options, error)) {
         g_prefix_error(error, "%s: ", options->name);
         return NULL;
     }
@@ -67,6 +113,7 @@ void fdset_image_free(FdsetImage *image)
     if (!image)
         return;
     fdset_blockmap_free(image->map);
+    fdset_channel_free(image->file);
     g_ptr_array_unref(image->channels);
     fdset_range_lock_clear(&image->ranges);
     fdset_fd_clear(&image->dirfd);
@@ -98,6 +145,16 @@ FdsetChannel *fdset_image_channel(FdsetImage *image, guint16 number)
                                                          : NULL;
 }
 
+/* The number for one more channel; 0: there is none. Lock held. */
+static guint16 next_number(const FdsetImage *image, GError **error)
+{
+    if (image->channels->len < FDSET_CHANNEL_MAX)
+        return (guint16)(image->channels->len + 1);
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT,
+                "%s: %u channels are the limit of a block map", image->name, FDSET_CHANNEL_MAX);
+    return 0;
+}
+
 FdsetChannel *fdset_image_add_channel(FdsetImage *image, gboolean direct, const char *directory,
                                       GError **error)
 {
@@ -105,18 +162,44 @@ FdsetChannel *fdset_image_add_channel(FdsetImage *image, gboolean direct, const 
     FdsetChannelInfo info = {.direct = direct, .directory = (char *)directory};
     FdsetChannel *channel;
 
-    if (image->channels->len >= FDSET_CHANNEL_MAX) {
-        g_set_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT,
-                    "%s: %u channels are the limit of a block map", image->name, FDSET_CHANNEL_MAX);
+    info.number = next_number(image, error);
+    if (info.number == 0)
         return NULL;
-    }
-    info.number = (guint16)(image->channels->len + 1);
     channel = fdset_channel_open(image->dirfd, &info, TRUE, TRUE, error);
     if (channel)
         g_ptr_array_add(image->channels, channel);
     else
         g_prefix_error(error, "%s: ", image->name);
     return channel;
+}
+
+FdsetChannel *fdset_image_adopt_channel(FdsetImage *image, int fd, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&image->lock);
+    FdsetChannelInfo info = {.number = next_number(image, error)};
+    FdsetChannel *channel;
+
+    if (info.number == 0)
+        return NULL;
+    channel = fdset_channel_adopt(&info, fd, error);
+    if (channel)
+        g_ptr_array_add(image->channels, channel);
+    else
+        g_prefix_error(error, "%s: ", image->name);
+    return channel;
+}
+
+FdsetChannel *fdset_image_external_channel(FdsetImage *image, guint64 device, guint64 inode)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&image->lock);
+
+    for (guint i = 0; i < image->channels->len; i++) {
+        FdsetChannel *channel = image->channels->pdata[i];
+
+        if (channel && fdset_channel_is_file(channel, device, inode))
+            return channel;
+    }
+    return NULL;
 }
 
 GPtrArray *fdset_image_channels(FdsetImage *image)
@@ -136,7 +219,7 @@ static guint64 n_blocks(const FdsetImage *image)
     return (fdset_image_size(image) + FDSET_BLOCK_SIZE - 1) / FDSET_BLOCK_SIZE;
 }
 
-int fdset_image_recover(FdsetImage *image)
+static int recover_blocks(FdsetImage *image)
 {
     guint64 end = n_blocks(image);
 
@@ -177,10 +260,15 @@ int fdset_image_sync(FdsetImage *image, FdsetChannel *channel)
 
         r = sync_channel(image, fdset_image_channel(image, info->number));
     }
-    return r < 0 ? r : fdset_blockmap_sync(image->map);
+    return r < 0 ? r : image->ops->sync(image);
 }
 
-int fdset_image_sum(FdsetImage *image, GBytes **sums, guint64 *n_data)
+static int sync_map(FdsetImage *image)
+{
+    return fdset_blockmap_sync(image->map);
+}
+
+static int sum_blocks(FdsetImage *image, GBytes **sums, guint64 *n_data)
 {
     return fdset_image_map_problem(
         image, 0, fdset_blockmap_sum(image->map, n_blocks(image), sums, n_data));
@@ -204,3 +292,31 @@ char *fdset_image_problem(FdsetImage *image)
 
     return g_strdup(image->problem);
 }
+
+int fdset_image_recover(FdsetImage *image)
+{
+    return image->ops->recover(image);
+}
+
+int fdset_image_sum(FdsetImage *image, GBytes **sums, guint64 *n_data)
+{
+    return image->ops->sum(image, sums, n_data);
+}
+
+gboolean fdset_image_has_digests(const FdsetImage *image)
+{
+    return image->map != NULL;
+}
+
+const FdsetImageOps fdset_image_block_ops = {
+    .write = fdset_image_write_range,
+    .end_of_failed = fdset_image_end_of_failed,
+    .truncate = fdset_image_truncate_blocks,
+    .read_blocks = fdset_image_get_blocks,
+    .seek = fdset_image_seek_blocks,
+    .export = fdset_image_export_blocks,
+    .recover = recover_blocks,
+    .check = fdset_image_check_blocks,
+    .sum = sum_blocks,
+    .sync = sync_map,
+};

@@ -33,6 +33,8 @@ typedef struct {
     int dirfd;          /* the set's directory; duplicated */
     const FdsetKey *key;
     GPtrArray *channels; /* of FdsetChannelInfo */
+    GArray *fds;         /* of int: descriptors a manager handed over; NULL: the files are ours */
+    gboolean one_file;   /* ... all of the one file that the image is; else of a file a channel */
     guint64 size;        /* bytes; G_MAXUINT64: find out, as far as any channel's file reaches */
     GBytes *sums;        /* nullable */
     gboolean writable;
@@ -51,6 +53,15 @@ guint64 fdset_image_size(const FdsetImage *image);
  */
 FdsetChannel *fdset_image_add_channel(FdsetImage *image, gboolean direct, const char *directory,
                                       GError **error);
+
+/*
+ * Adds a channel over the file of a manager's descriptor, which is duplicated.
+ * 'fd' -1 stands for none. The result belongs to the image. Errors: LIMIT, SYSTEM.
+ */
+FdsetChannel *fdset_image_adopt_channel(FdsetImage *image, int fd, GError **error);
+
+/* The channel over this file of a manager, or NULL; borrowed. */
+FdsetChannel *fdset_image_external_channel(FdsetImage *image, guint64 device, guint64 inode);
 
 /* Of FdsetChannelInfo, as they are now; caller unrefs. */
 GPtrArray *fdset_image_channels(FdsetImage *image);
@@ -107,6 +118,12 @@ typedef struct {
  * end, or -errno (-EBADMSG: the block map does not match its sums).
  */
 int fdset_image_check(FdsetImage *image, guint64 *offset, FdsetImageCheck *check);
+
+/*
+ * FALSE: the image is one file of a manager, which can change behind our back,
+ * and there are no digests to compare it with.
+ */
+gboolean fdset_image_has_digests(const FdsetImage *image);
 
 /*
  * Copies a batch of blocks from *offset on into the same place of the file 'fd',

@@ -15,6 +15,17 @@ static const char *const state_names[] = {
     [FDSET_STATE_COMPLETE] = "complete",
 };
 
+static const char *const backing_names[] = {
+    [FDSET_BACKING_STORE] = "store",
+    [FDSET_BACKING_FILE] = "file",
+    [FDSET_BACKING_FILES] = "files",
+};
+
+const char *fdset_backing_name(FdsetBacking backing)
+{
+    return backing_names[backing];
+}
+
 const char *fdset_state_name(FdsetState state)
 {
     return state_names[state];
@@ -69,20 +80,32 @@ void fdset_manifest_free(FdsetManifest *manifest)
     g_free(manifest);
 }
 
+/* The index of the word "name" among 'names'; -1 and *error when it is none of them. */
+static int load_word(GKeyFile *keys, const char *name, const char *const *names, gsize n,
+                     GError **error)
+{
+    g_autofree char *word = g_key_file_get_string(keys, GROUP, name, error);
+
+    for (gsize i = 0; word && i < n; i++)
+        if (strcmp(word, names[i]) == 0)
+            return (int)i;
+    if (word)
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT, "unknown %s \"%s\"", name, word);
+    return -1;
+}
+
 static gboolean load_state(FdsetManifest *manifest, GKeyFile *keys, GError **error)
 {
-    g_autofree char *state = g_key_file_get_string(keys, GROUP, "state", error);
+    int state = load_word(keys, "state", state_names, G_N_ELEMENTS(state_names), error);
+    int backing = FDSET_BACKING_STORE;
 
-    if (!state)
+    if (state >= 0 && g_key_file_has_key(keys, GROUP, "backing", NULL))
+        backing = load_word(keys, "backing", backing_names, G_N_ELEMENTS(backing_names), error);
+    if (state < 0 || backing < 0)
         return FALSE;
-    for (gsize i = 0; i < G_N_ELEMENTS(state_names); i++) {
-        if (strcmp(state, state_names[i]) != 0)
-            continue;
-        manifest->state = (FdsetState)i;
-        return TRUE;
-    }
-    g_set_error(error, FDSET_ERROR, FDSET_ERROR_CORRUPT, "unknown state \"%s\"", state);
-    return FALSE;
+    manifest->state = (FdsetState)state;
+    manifest->backing = (FdsetBacking)backing;
+    return TRUE;
 }
 
 static gboolean load_hex(GKeyFile *keys, const char *name, gpointer data, gsize len, GError **error)
@@ -160,6 +183,11 @@ static gboolean load_channel(FdsetManifest *manifest, GKeyFile *keys, const char
         return FALSE;
     if (g_key_file_has_key(keys, group, "written", NULL) &&
         !load_number(keys, group, "written", G_MAXUINT64, &info.written, error))
+        return FALSE;
+    info.external = g_key_file_has_key(keys, group, "inode", NULL);
+    if (info.external &&
+        (!load_number(keys, group, "device", G_MAXUINT64, &info.device, error) ||
+         !load_number(keys, group, "inode", G_MAXUINT64, &info.inode, error)))
         return FALSE;
     if (!load_directory(keys, group, &info.directory, error))
         return FALSE;
@@ -276,6 +304,10 @@ static void save_channel(GKeyFile *keys, const FdsetChannelInfo *info)
     g_key_file_set_boolean(keys, group, "direct", info->direct);
     if (info->written)
         g_key_file_set_uint64(keys, group, "written", info->written);
+    if (info->external) {
+        g_key_file_set_uint64(keys, group, "device", info->device);
+        g_key_file_set_uint64(keys, group, "inode", info->inode);
+    }
     if (directory) /* any bytes, not only UTF-8 */
         g_key_file_set_value(keys, group, "directory", directory);
 }
@@ -290,6 +322,8 @@ gboolean fdset_manifest_save(const FdsetManifest *manifest, int dirfd, const cha
 
     g_key_file_set_uint64(keys, GROUP, "id", manifest->id);
     g_key_file_set_string(keys, GROUP, "state", fdset_state_name(manifest->state));
+    if (manifest->backing != FDSET_BACKING_STORE)
+        g_key_file_set_string(keys, GROUP, "backing", fdset_backing_name(manifest->backing));
     if (reason)
         g_key_file_set_string(keys, GROUP, "reason", reason);
     g_key_file_set_boolean(keys, GROUP, "session", manifest->session);

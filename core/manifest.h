@@ -19,8 +19,16 @@ typedef enum {
     FDSET_STATE_COMPLETE, /* it does                              */
 } FdsetState;
 
+/* Where the bytes of a set are. */
+typedef enum {
+    FDSET_BACKING_STORE, /* in files of ours                                                */
+    FDSET_BACKING_FILE,  /* in one file of a manager, who handed descriptors over           */
+    FDSET_BACKING_FILES, /* in several files of a manager, put together with our block map  */
+} FdsetBacking;
+
 typedef struct {
     guint32 id;
+    FdsetBacking backing;
     FdsetState state;
     char *reason; /* why partial, or NULL */
     gboolean session;
@@ -55,6 +63,9 @@ gboolean fdset_manifest_save(const FdsetManifest *manifest, int dirfd, const cha
 
 /* The name of a state as users see it: "partial" or "complete". */
 const char *fdset_state_name(FdsetState state);
+
+/* The name of a backing: "store", "file" or "files". */
+const char *fdset_backing_name(FdsetBacking backing);
 
 /* The host's boot id (Linux: /proc/sys/kernel/random/boot_id), or "unknown"; caller frees. */
 char *fdset_boot_id(void);

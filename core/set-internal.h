@@ -3,6 +3,7 @@
 #ifndef FDSET_SET_INTERNAL_H
 #define FDSET_SET_INTERNAL_H
 
+#include "core/fdrules.h"
 #include "core/handle.h"
 #include "core/image.h"
 #include "core/set.h"
@@ -26,6 +27,7 @@ struct FdsetSet {
     guint image_users;
     GPtrArray *writers; /* borrowed FdsetHandle of the session, main first; its channels' owner */
     guint n_readers;
+    GPtrArray *descriptors; /* owned FdsetDescriptor of a manager, in the order they came */
     guint16 session_first; /* number of the session's first channel */
     gboolean header_only;  /* the session may only rewrite the header */
     gboolean touched;      /* somebody wrote or truncated in this session */
@@ -42,7 +44,8 @@ struct FdsetSet {
 struct FdsetHandle {
     FdsetSet *set;         /* owned reference */
     FdsetChannel *channel; /* of the image; NULL: a reader, or refused */
-    const FdsetRule *refused; /* refuse=write, or expelled: what every write is answered with */
+    FdsetDescriptor *descriptor; /* owned, that the open was matched with; NULL: files of ours */
+    int refused; /* refuse=write, or expelled: the errno that every write is answered with; 0 */
     gboolean reader;
     gboolean main; /* the first writer of its session, see take_over() */
     gboolean direct;
@@ -70,6 +73,35 @@ gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error);
 
 /* Usable, and nobody writes it. Lock held. Errors: CORRUPT (damaged), BUSY. */
 gboolean fdset_set_check_idle(const FdsetSet *set, GError **error);
+
+/*
+ * The descriptor that an open with 'flags' gets: of those that match in access
+ * mode and O_DIRECT the one that is used least, and of these the newest. NULL:
+ * none matches. Borrowed. Lock held.
+ */
+FdsetDescriptor *fdset_set_match(const FdsetSet *set, int flags);
+
+/*
+ * The rule about its descriptors that an open breaks, or NULL; also NULL for a
+ * set without. 'secondary' as in fdrules.h. Lock held.
+ */
+const FdsetFdRule *fdset_set_check_match(const FdsetSet *set, int flags, gboolean secondary);
+
+/* The channel for a writer that was matched with 'descriptor'. Lock held. */
+FdsetChannel *fdset_set_channel_of(FdsetSet *set, const FdsetDescriptor *descriptor,
+                                   GError **error);
+
+/* Adds a descriptor, or refuses it (DENIED, BUSY) with a report. */
+gboolean fdset_set_add_descriptor(FdsetSet *set, FdsetDescriptor *descriptor, GError **error);
+
+/* Takes one out, or all (negative); FALSE: there is none of that number, or the set has none. */
+gboolean fdset_set_remove_descriptor(FdsetSet *set, int fd);
+
+/* Bytes of the manager's file now, or when its last descriptor went. Lock held. */
+guint64 fdset_set_file_size(FdsetSet *set);
+
+/* Descriptors of the set as numbers, those for reading first without O_DIRECT; caller unrefs. */
+GArray *fdset_set_fd_numbers(const FdsetSet *set);
 
 /* Tells those who watch. Lock held. */
 void fdset_set_tell(FdsetSet *set, FdsetEvent event, const char *text);

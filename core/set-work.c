@@ -98,6 +98,13 @@ static gboolean verify_image(Work *work, FdsetVerify *verify, GError **error)
     guint64 offset = 0;
     int r;
 
+    if (!fdset_image_has_digests(work->set->image)) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
+                    "%s: is a file of its manager, of which fdsetfs keeps no digests to compare it "
+                    "with",
+                    work->set->name);
+        return FALSE;
+    }
     while ((r = fdset_image_check(work->set->image, &offset, &check)) > 0)
         if (!may_go_on(work, offset, error))
             return FALSE;

@@ -40,6 +40,8 @@ static FdsetSet *set_new(FdsetShared *shared, int store_dirfd, guint32 id)
     g_mutex_init(&set->lock);
     g_cond_init(&set->changed);
     set->writers = g_ptr_array_new();
+    set->descriptors =
+        g_ptr_array_new_with_free_func((GDestroyNotify)fdset_descriptor_unref);
     return set;
 }
 
@@ -155,6 +157,7 @@ void fdset_set_unref(FdsetSet *set)
         delete_files(set);
     g_clear_pointer(&set->manifest, fdset_manifest_free);
     g_ptr_array_unref(set->writers);
+    g_ptr_array_unref(set->descriptors);
     fdset_fd_clear(&set->dirfd);
     g_mutex_clear(&set->lock);
     g_cond_clear(&set->changed);
@@ -218,7 +221,10 @@ static gboolean load_sums(const FdsetSet *set, GBytes **sums, GError **error)
 gboolean fdset_set_use_image(FdsetSet *set, gboolean find_size, GError **error)
 {
     g_autoptr(GBytes) sums = NULL;
+    g_autoptr(GArray) fds = fdset_set_fd_numbers(set);
     FdsetImageOptions options = {
+        .fds = fds,
+        .one_file = set->manifest->backing == FDSET_BACKING_FILE,
         .name = set->name,
         .dirfd = set->dirfd,
         .key = &set->manifest->key,
@@ -293,8 +299,12 @@ void fdset_set_info(FdsetSet *set, FdsetSetInfo *info)
         .gid = manifest->gid,
         .mtime = live && !set->header_only ? set->last_write * 1000 : manifest->mtime,
     };
+    /* A manager can change its own file at any time. */
+    if (!live && manifest->backing == FDSET_BACKING_FILE)
+        info->size = fdset_set_file_size(set);
     info->stable =
-        info->status == FDSET_STATUS_COMPLETE || info->status == FDSET_STATUS_DURABLE;
+        (info->status == FDSET_STATUS_COMPLETE || info->status == FDSET_STATUS_DURABLE) &&
+        manifest->backing != FDSET_BACKING_FILE;
 }
 
 char *fdset_set_last_error(FdsetSet *set)

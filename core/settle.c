@@ -8,13 +8,37 @@
 #include "config.h"
 #include "core/error.h"
 #include "core/fd.h"
-#include "core/libvirt.h"
 #include "core/set-internal.h"
 #include "core/stream.h"
+#include "core/streamfind.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+/*
+ * The descriptors went with the daemon that had them. A save that they were in
+ * the middle of, or that the host may have lost, is gone; another one is looked
+ * at when descriptors of its files come (set-fds.c).
+ */
+static gboolean recover_without_descriptors(FdsetSet *set, gboolean writer)
+{
+    FdsetManifest *manifest = set->manifest;
+    g_autofree char *boot = fdset_boot_id();
+    gboolean lost = g_strcmp0(boot, manifest->boot) != 0;
+
+    set->foreign = writer && manifest->session;
+    if (writer || (!manifest->session && !lost))
+        return TRUE;
+    manifest->state = FDSET_STATE_PARTIAL;
+    manifest->session = FALSE;
+    g_free(manifest->reason);
+    manifest->reason =
+        g_strdup_printf("%s: its descriptors went with a daemon or host that ended before all was "
+                        "on stable storage: save it again",
+                        set->name);
+    return set->shared->policy->read_only || fdset_set_save(set, FALSE, NULL);
+}
 
 gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error)
 {
@@ -24,6 +48,8 @@ gboolean fdset_set_recover(FdsetSet *set, gboolean writer, GError **error)
 
     if (manifest->durable && !manifest->session)
         return TRUE;
+    if (manifest->backing != FDSET_BACKING_STORE)
+        return recover_without_descriptors(set, writer);
     set->foreign = writer && manifest->session && !header_only;
     if (writer)
         return TRUE;
@@ -49,37 +75,11 @@ void fdset_set_start_settling(FdsetSet *set)
     g_thread_pool_push(set->shared->settlers, fdset_set_ref(set), NULL);
 }
 
-static gboolean has_magic(const FdsetSource *source, guint64 offset)
-{
-    static const char magic[4] = "QEVM";
-    char found[4];
-
-    return fdset_source_read(source, offset, found, sizeof found, "magic", NULL) &&
-           memcmp(found, magic, sizeof magic) == 0;
-}
-
-/*
- * Where the stream starts: where the main channel truncated to, or for a file
- * that was copied in, at 0 or behind a libvirt header.
- */
-static guint64 find_stream(const FdsetSource *source, guint64 truncated_to)
-{
-    g_autoptr(FdsetLibvirt) header = NULL;
-
-    if (has_magic(source, truncated_to))
-        return truncated_to;
-    if (has_magic(source, 0))
-        return 0;
-    header = fdset_libvirt_read(source, NULL);
-    if (header && has_magic(source, fdset_libvirt_stream_offset(header)))
-        return fdset_libvirt_stream_offset(header);
-    return truncated_to;
-}
-
 /* TRUE: complete, and where its stream starts. FALSE: why it is partial. */
 static gboolean judge(FdsetSet *set, guint64 *offset, GError **error)
 {
     FdsetSource source;
+    guint64 found;
     int r;
 
     fdset_image_source(set->image, &source, set->name);
@@ -94,7 +94,11 @@ static gboolean judge(FdsetSet *set, guint64 *offset, GError **error)
         fdset_error_set_errno(error, -r, "%s: cannot recover its block map", set->name);
         return FALSE;
     }
-    *offset = find_stream(&source, *offset);
+    *offset = fdset_stream_find(&source, *offset);
+    /* What was saved elsewhere may lie behind any header; only of what we saw do we know. */
+    if (set->session_first == 0 && set->descriptors->len > 0 &&
+        !fdset_stream_has_magic(&source, *offset) && fdset_stream_search(&source, &found, NULL))
+        *offset = found;
     return fdset_stream_is_complete(&source, *offset, error);
 }
 
@@ -178,11 +182,12 @@ static gboolean save_durable(FdsetSet *set, GBytes *sums, guint64 n_data, GError
 {
     FdsetManifest *manifest = set->manifest;
     gsize size;
-    gconstpointer data = g_bytes_get_data(sums, &size);
+    gconstpointer data = sums ? g_bytes_get_data(sums, &size) : NULL;
 
-    if (!fdset_fd_replace_file(set->dirfd, "sums", data, size, TRUE, error))
+    if (data && !fdset_fd_replace_file(set->dirfd, "sums", data, size, TRUE, error))
         return FALSE;
-    fdset_digest_bytes(&manifest->key, data, size, manifest->sums);
+    if (data)
+        fdset_digest_bytes(&manifest->key, data, size, manifest->sums);
     manifest->data_blocks = n_data;
     manifest->durable = TRUE;
     if (fdset_set_save(set, TRUE, error))

@@ -4,7 +4,9 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "core/keyfile.h"
+#include "core/set-fds.h"
 #include "core/set-verbs.h"
+#include "core/store-internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,15 +24,6 @@
 
 /* Who holds the lock, in words: "process 123 on host". */
 #define OWNER_MAX 256
-
-struct FdsetStore {
-    FdsetShared shared;
-    FdsetKey key;
-    int dirfd;
-    int lockfd;
-    GMutex lock;      /* protects sets and removals */
-    GHashTable *sets; /* id -> FdsetSet, owned reference */
-};
 
 gboolean fdset_id_parse(const char *name, guint32 *id)
 {
@@ -193,8 +186,10 @@ static void load_entry(FdsetStore *store, const char *name, gpointer data)
 
     if (fdset_id_parse(name, &id)) {
         set = fdset_set_load(&store->shared, store->dirfd, id, FALSE);
-        if (set)
-            g_hash_table_insert(store->sets, GUINT_TO_POINTER(id), set);
+        if (!set)
+            return;
+        g_hash_table_insert(store->sets, GUINT_TO_POINTER(id), set);
+        fdset_store_find(store, id); /* or nothing is left of it */
     } else if (g_str_has_prefix(name, REMOVED_PREFIX)) {
         id = (guint32)g_ascii_strtoull(name + strlen(REMOVED_PREFIX), NULL, 10);
         fdset_set_purge(&store->shared, store->dirfd, id, name);
@@ -254,6 +249,16 @@ static FdsetSet *lookup_read_only(FdsetStore *store, guint32 id)
     return fdset_set_ref(set);
 }
 
+FdsetSet *fdset_store_find(FdsetStore *store, guint32 id)
+{
+    FdsetSet *set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+
+    if (!set || !fdset_set_is_spent(set))
+        return set;
+    fdset_store_remove_locked(store, id);
+    return NULL;
+}
+
 FdsetSet *fdset_store_lookup(FdsetStore *store, guint32 id)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&store->lock);
@@ -261,7 +266,7 @@ FdsetSet *fdset_store_lookup(FdsetStore *store, guint32 id)
 
     if (store->shared.policy->read_only)
         return lookup_read_only(store, id);
-    set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+    set = fdset_store_find(store, id);
     return set ? fdset_set_ref(set) : NULL;
 }
 
@@ -281,7 +286,7 @@ int fdset_store_create(FdsetStore *store, guint32 id, guint32 mode, guint32 uid,
     if (store->shared.policy->read_only)
         return -EROFS;
     locker = g_mutex_locker_new(&store->lock);
-    set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+    set = fdset_store_find(store, id);
     if (set) {
         *out = fdset_set_ref(set);
         return 0;
@@ -311,14 +316,24 @@ static char *removed_name(guint32 id)
 
 int fdset_store_remove(FdsetStore *store, guint32 id)
 {
-    g_autofree char *name = g_strdup_printf("%u", id);
-    g_autofree char *removed = removed_name(id);
-    g_autoptr(FdsetSet) set = NULL;
+    g_autoptr(FdsetSet) set = NULL; /* the last reference deletes files: not under the lock */
     g_autoptr(GMutexLocker) locker = NULL;
 
     if (store->shared.policy->read_only)
         return -EROFS;
     locker = g_mutex_locker_new(&store->lock);
+    set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+    if (set)
+        fdset_set_ref(set);
+    return fdset_store_remove_locked(store, id);
+}
+
+int fdset_store_remove_locked(FdsetStore *store, guint32 id)
+{
+    g_autofree char *name = g_strdup_printf("%u", id);
+    g_autofree char *removed = removed_name(id);
+    g_autoptr(FdsetSet) set = NULL;
+
     set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
     if (!set)
         return -ENOENT;
@@ -346,9 +361,10 @@ static gboolean replace_set(FdsetStore *store, FdsetSet *old, const char *remove
     g_hash_table_remove(store->sets, GUINT_TO_POINTER(fdset_set_id(old)));
     set = fdset_set_create(&store->shared, store->dirfd, fdset_set_id(old), &store->key, info.mode,
                            info.uid, info.gid, error);
-    if (set)
-        g_hash_table_insert(store->sets, GUINT_TO_POINTER(fdset_set_id(old)), set);
-    return set != NULL;
+    if (!set)
+        return FALSE;
+    g_hash_table_insert(store->sets, GUINT_TO_POINTER(fdset_set_id(old)), set);
+    return fdset_set_inherit(set, old, error);
 }
 
 gboolean fdset_store_reset(FdsetStore *store, guint32 id, GError **error)
@@ -368,11 +384,15 @@ gboolean fdset_store_reset(FdsetStore *store, guint32 id, GError **error)
 
 static void list_entry(FdsetStore *store, const char *name, gpointer data)
 {
+    FdsetSet *set;
     struct stat st;
     guint32 id;
 
-    if (fdset_id_parse(name, &id) &&
-        fstatat(store->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+    if (!fdset_id_parse(name, &id) ||
+        fstatat(store->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+        return;
+    set = g_hash_table_lookup(store->sets, GUINT_TO_POINTER(id));
+    if (!set || !fdset_set_is_spent(set))
         g_array_append_val((GArray *)data, id);
 }
 
@@ -387,7 +407,9 @@ GArray *fdset_store_list(FdsetStore *store)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(guint32));
 
+    g_mutex_lock(&store->lock);
     visit_entries(store, list_entry, ids);
+    g_mutex_unlock(&store->lock);
     g_array_sort(ids, compare_ids);
     return ids;
 }

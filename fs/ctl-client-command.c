@@ -22,6 +22,8 @@ static const char help_text[] =
     "    verify N               check every block of set N against its digest\n"
     "    export N FILE          copy set N into FILE, sparse and checked\n"
     "    import N FILE          copy FILE into set N and wait until it is durable\n"
+    "    add-fd N FILE...       open FILE and hand the descriptors over as set N\n"
+    "    remove-fd N [FD]       take descriptors out of set N\n"
     "    seal N                 make the header of complete set N read-only, too\n"
     "    reset N                make set N empty\n"
     "    rm N...                remove sets\n"
@@ -36,6 +38,10 @@ static const char help_text[] =
     "    --timeout=SECONDS      wait: no longer than this\n"
     "    --interval=SECONDS     watch: time between two looks (1)\n"
     "    --count=NUMBER         watch: end after so many looks\n"
+    "    --source               add-fd: for a VMM to save to, write-only (default)\n"
+    "    --destination          add-fd: for a VMM to restore from, read-only\n"
+    "    --direct               add-fd: one of the descriptors with O_DIRECT\n"
+    "    --opaque=TEXT          add-fd: a note that is kept with the descriptors\n"
     "\n"
     "fdsetctl(1) has the details.\n";
 
@@ -47,6 +53,7 @@ const char *fs_ctl_help(void)
 enum {
     WAIT = 1 << 0,
     WATCH = 1 << 1,
+    ADD = 1 << 2,
 };
 
 static const struct {
@@ -60,6 +67,7 @@ static const struct {
     {"why", 0, 1, 0, fs_ctl_why},         {"watch", 0, 0, WATCH, fs_ctl_watch},
     {"wait", 1, 1, WAIT, fs_ctl_wait},    {"verify", 1, 1, 0, fs_ctl_verify},
     {"export", 2, 2, 0, fs_ctl_export},   {"import", 2, 2, 0, fs_ctl_import},
+    {"add-fd", 2, G_MAXUINT, ADD, fs_ctl_add_fd}, {"remove-fd", 1, 2, 0, fs_ctl_remove_fd},
     {"seal", 1, 1, 0, fs_ctl_seal},       {"reset", 1, 1, 0, fs_ctl_reset},
     {"rm", 1, G_MAXUINT, 0, fs_ctl_rm},
 };
@@ -73,6 +81,8 @@ static guint given(const FsCtl *ctl)
         options |= WAIT;
     if (ctl->interval >= 0 || ctl->count)
         options |= WATCH;
+    if (ctl->source || ctl->destination || ctl->direct || ctl->opaque)
+        options |= ADD;
     return options;
 }
 
@@ -117,6 +127,10 @@ static gboolean parse_options(FsCtl *ctl, int *argc, char ***argv, GError **erro
         {"timeout", 0, 0, G_OPTION_ARG_DOUBLE, &ctl->timeout, NULL, NULL},
         {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &ctl->interval, NULL, NULL},
         {"count", 0, 0, G_OPTION_ARG_INT, &ctl->count, NULL, NULL},
+        {"source", 0, 0, G_OPTION_ARG_NONE, &ctl->source, NULL, NULL},
+        {"destination", 0, 0, G_OPTION_ARG_NONE, &ctl->destination, NULL, NULL},
+        {"direct", 0, 0, G_OPTION_ARG_NONE, &ctl->direct, NULL, NULL},
+        {"opaque", 0, 0, G_OPTION_ARG_STRING, &ctl->opaque, NULL, NULL},
         {NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -153,6 +167,7 @@ void fs_ctl_free(FsCtl *ctl)
     g_strfreev(ctl->operands);
     g_free(ctl->mount);
     g_free(ctl->socket);
+    g_free(ctl->opaque);
     g_free(ctl);
 }
 

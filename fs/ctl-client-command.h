@@ -17,9 +17,13 @@ typedef struct {
     gboolean help;
     gboolean version;
     gboolean durable;
+    gboolean source;
+    gboolean destination;
+    gboolean direct;
     double timeout; /* seconds; negative: none */
     double interval;
     int count;
+    char *opaque;
     char **operands; /* the command's, ends with NULL */
     guint n_operands;
     FsClient *client; /* connected on first use */
@@ -61,6 +65,8 @@ void fs_ctl_print_json(JsonNode *node);
 gboolean fs_ctl_ls(FsCtl *ctl, GError **error);
 gboolean fs_ctl_show(FsCtl *ctl, GError **error);
 gboolean fs_ctl_why(FsCtl *ctl, GError **error);
+gboolean fs_ctl_add_fd(FsCtl *ctl, GError **error);
+gboolean fs_ctl_remove_fd(FsCtl *ctl, GError **error);
 gboolean fs_ctl_wait(FsCtl *ctl, GError **error);
 gboolean fs_ctl_verify(FsCtl *ctl, GError **error);
 gboolean fs_ctl_export(FsCtl *ctl, GError **error);

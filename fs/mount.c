@@ -83,6 +83,7 @@ gboolean fs_serve(FsOptions *options, int ready, GError **error)
     if (!fs_session_find_mountpoint(options, error) ||
         !(context.session = fs_session_new(options, &fs_ops, &context, error)))
         return FALSE;
+    context.mountpoint = options->mountpoint;
     raise_limits();
     fs_daemon_prepare_cancel();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an errno, not the end */

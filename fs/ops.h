@@ -24,6 +24,7 @@ typedef struct {
     FsEvents *events;
     FsWorks *works;
     FsStats stats;
+    const char *mountpoint; /* borrowed */
     const char *control; /* borrowed: path of the control socket; NULL: there is none */
 } FsContext;
 

@@ -212,7 +212,7 @@ static int wait_migration(Monitor *monitor, char **wanted, gint64 start)
     }
 }
 
-/* "wronly+direct+creat:PATH": opens PATH with these flags. */
+/* "wronly+direct+creat:PATH": opens PATH with these flags. A number: that descriptor of ours. */
 static int open_described(const char *text)
 {
     static const struct {
@@ -226,10 +226,13 @@ static int open_described(const char *text)
     g_autofree char *list = colon != NULL ? g_strndup(text, (gsize)(colon - text)) : NULL;
     g_auto(GStrv) words = list != NULL ? g_strsplit(list, "+", -1) : NULL;
     int flags = O_CLOEXEC;
+    guint64 number;
     int fd;
 
+    if (g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT, &number, NULL))
+        return (int)number;
     if (words == NULL)
-        die(EXIT_BROKEN, "--fd %s: expected FLAGS:PATH", text);
+        die(EXIT_BROKEN, "--fd %s: expected FLAGS:PATH or a number", text);
     for (char **word = words; *word != NULL; word++) {
         gsize i = 0;
 
@@ -253,8 +256,8 @@ int main(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"fd", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &descriptors,
          "open PATH and send it along; FLAGS: rdonly, wronly, rdwr, direct, creat, trunc, append, "
-         "joined by +",
-         "FLAGS:PATH"},
+         "joined by +; or send a descriptor that was inherited",
+         "FLAGS:PATH|NUMBER"},
         {"wait-migration", 0, 0, G_OPTION_ARG_STRING, &statuses,
          "poll query-migrate, after the command if there is one, until it has one of these "
          "statuses; "
