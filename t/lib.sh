@@ -257,6 +257,8 @@ unmount_by_force() {
 cleanup() {
     local pid mount status=$?
     trap - EXIT
+    # A process of ours that a signal reaches before it has become its command has our traps.
+    [ "$BASHPID" = $$ ] || exit "$status"
     trap '' INT TERM HUP
     [ -z "${watchdog_pid:-}" ] || kill "$watchdog_pid" 2>/dev/null
     # QEMUs first, the daemon last: what serves the mount ends after what uses it.
