@@ -8,6 +8,7 @@
 #include "config.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/libvirt.h"
 #include "core/set-internal.h"
 #include "core/stream.h"
 #include "core/streamfind.h"
@@ -75,6 +76,22 @@ void fdset_set_start_settling(FdsetSet *set)
     g_thread_pool_push(set->shared->settlers, fdset_set_ref(set), NULL);
 }
 
+/* TRUE for libvirt's image with a compressed stream, whose end nobody but the unpacker sees. */
+static gboolean is_compressed(const FdsetSource *source, GError **error)
+{
+    g_autoptr(FdsetLibvirt) header = fdset_libvirt_read(source, NULL);
+    FdsetLibvirtFormat format = header ? fdset_libvirt_format(header) : FDSET_LIBVIRT_RAW;
+
+    if (format == FDSET_LIBVIRT_RAW || format == FDSET_LIBVIRT_SPARSE)
+        return FALSE;
+    g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
+                "%s: libvirt's image, compressed (%s): whether it is whole cannot be seen; libvirt "
+                "%s it as finished",
+                source->name, fdset_libvirt_format_name(format),
+                fdset_libvirt_is_finished(header) ? "has marked" : "has not marked");
+    return TRUE;
+}
+
 /* TRUE: complete, and where its stream starts. FALSE: why it is partial. */
 static gboolean judge(FdsetSet *set, guint64 *offset, GError **error)
 {
@@ -99,6 +116,8 @@ static gboolean judge(FdsetSet *set, guint64 *offset, GError **error)
     if (set->session_first == 0 && set->descriptors->len > 0 &&
         !fdset_stream_has_magic(&source, *offset) && fdset_stream_search(&source, &found, NULL))
         *offset = found;
+    if (!fdset_stream_has_magic(&source, *offset) && is_compressed(&source, error))
+        return FALSE;
     return fdset_stream_is_complete(&source, *offset, error);
 }
 

@@ -6,6 +6,7 @@
 
 top_srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 qemu_oldest=9.1
+libvirt_oldest=11.2                 # image format sparse, --parallel-channels
 install=yes                         # --no-install sets it to no
 progress_interval=5                 # seconds between signs of life
 export LC_ALL=C
@@ -143,7 +144,12 @@ install_missing() {
     [ "${#packages[@]}" -eq 0 ] || die "installed, and still not usable: ${packages[*]}"
 }
 
-# ---- QEMU ----
+# ---- what a stable Debian has in its backports only ----
+
+# is_at_least OLDEST VERSION
+is_at_least() {
+    [ -n "$2" ] && printf '%s\n' "$1" "$2" | sort -C -V
+}
 
 qemu_version() {
     "${QEMU:-qemu-system-x86_64}" --version 2>/dev/null |
@@ -151,17 +157,29 @@ qemu_version() {
 }
 
 has_qemu() {
-    local version
-    version=$(qemu_version) || return 1
-    printf '%s\n' "$qemu_oldest" "$version" | sort -C -V
+    is_at_least "$qemu_oldest" "$(qemu_version)"
 }
 
-# offers_qemu: apt would install one that is new enough.
-offers_qemu() {
-    local version
-    version=$(apt-cache "$@" policy qemu-system-x86 | sed -n 's/^ *Candidate: //p')
+libvirt_version() {
+    "${LIBVIRTD:-/usr/sbin/libvirtd}" --version 2>/dev/null |
+        sed -n 's/.* \([0-9][0-9.]*\)$/\1/p'
+}
+
+# has_libvirt: the daemon with its driver for QEMU, and virsh.
+has_libvirt() {
+    local drivers
+    drivers=$(compgen -G '/usr/lib*/*/libvirt/connection-driver/libvirt_driver_qemu.so' ||
+        compgen -G '/usr/lib*/libvirt/connection-driver/libvirt_driver_qemu.so')
+    [ -n "$drivers" ] && has_command virsh && is_at_least "$libvirt_oldest" "$(libvirt_version)"
+}
+
+# offers PACKAGE VERSION [APT-OPTION...]: apt would install one that is new enough.
+offers() {
+    local version package=$1 oldest=$2
+    shift 2
+    version=$(apt-cache "$@" policy "$package" | sed -n 's/^ *Candidate: //p')
     [ -n "$version" ] && [ "$version" != '(none)' ] &&
-        dpkg --compare-versions "$version" ge "1:$qemu_oldest~"
+        dpkg --compare-versions "$version" ge "$oldest~"
 }
 
 os_release() {
@@ -191,8 +209,8 @@ add_suite() {
     local file=/etc/apt/sources.list.d/fdsetfs-backports.list site
     for site in $(sites_of "$2"); do
         note "adding $file: deb $site $1 main"
-        printf '# Added by scripts of fdsetfs, for QEMU >= %s.\ndeb %s %s main\n' \
-            "$qemu_oldest" "$site" "$1" | as_root tee "$file" >/dev/null
+        printf '# Added by scripts of fdsetfs, for QEMU >= %s and libvirt >= %s.\ndeb %s %s main\n' \
+            "$qemu_oldest" "$libvirt_oldest" "$site" "$1" | as_root tee "$file" >/dev/null
         as_root chmod 644 "$file"
         run_apt update -o APT::Update::Error-Mode=any -o Dir::Etc::sourcelist="$file" \
             -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0 && return
@@ -202,23 +220,25 @@ add_suite() {
     return 1
 }
 
-install_qemu() {
-    local codename suite
+# install_newer VERSION PACKAGE...: all of one suite, where the first is that new.
+install_newer() {
+    local codename suite oldest=$1
+    shift
     can_install || return 1
     update_apt
-    if offers_qemu; then
-        run_apt install qemu-system-x86
+    if offers "$1" "$oldest"; then
+        run_apt install "$@"
         return
     fi
     codename=$(os_release VERSION_CODENAME)
     suite=$codename-backports
     [ "$(os_release ID)" = debian ] || return 1
     if ! has_suite "$suite"; then
-        note "$codename has no QEMU >= $qemu_oldest and $suite is not configured"
+        note "$codename has no $1 >= ${oldest#*:} and $suite is not configured"
         add_suite "$suite" "$codename" || return 1
     fi
-    offers_qemu -t "$suite" || return 1
-    run_apt install -t "$suite" qemu-system-x86
+    offers "$1" "$oldest" -t "$suite" || return 1
+    run_apt install -t "$suite" "$@"
 }
 
 # need_qemu: true when there is one that is new enough, in the end.
@@ -228,8 +248,19 @@ need_qemu() {
         return
     fi
     note "QEMU: $(qemu_version || echo none), needed: $qemu_oldest or later"
-    install_qemu || return 1
+    install_newer "1:$qemu_oldest" qemu-system-x86 || return 1
     has_qemu
+}
+
+# need_libvirt: the same.
+need_libvirt() {
+    if has_libvirt; then
+        note "libvirt $(libvirt_version) is there"
+        return
+    fi
+    note "libvirt: $(libvirt_version || echo none), needed: $libvirt_oldest or later"
+    install_newer "$libvirt_oldest" libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients || return 1
+    has_libvirt
 }
 
 # ---- building ----

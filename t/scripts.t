@@ -47,6 +47,16 @@ ok 'QEMU 9.1.0 will do' is_content 9.1.0
 ok 'QEMU 10.0.2 will do' is_content 10.0.2
 ok 'QEMU 7.2.19 is too old' is_not_content 7.2.19
 ok 'QEMU 9.0.4 is too old' is_not_content 9.0.4
+# libvirt_is_content VERSION: with a libvirtd that says so.
+libvirt_is_content() {
+    echo "echo '/usr/sbin/libvirtd (libvirt) $1'" | fake fake-libvirtd
+    LIBVIRTD=fake-libvirtd with_lib 'is_at_least "$libvirt_oldest" "$(libvirt_version)"'
+}
+libvirt_is_not_content() {
+    ! libvirt_is_content "$1"
+}
+ok 'libvirt 11.3.0 will do' libvirt_is_content 11.3.0
+ok 'libvirt 9.0.0 is too old' libvirt_is_not_content 9.0.0
 is 'a machine without QEMU has none' "$(QEMU=no-such-qemu with_lib 'has_qemu || echo none')" none
 
 fake apt-get <<'END_OF_FAKE'
@@ -67,13 +77,30 @@ is 'only mirrors of Debian itself are asked for backports' "$(with_lib 'sites_of
 # offers VERSION: apt says that this is what it would install.
 offers() {
     printf 'printf "qemu-system-x86:\\n  Installed: (none)\\n  Candidate: %s\\n"' "$1" | fake apt-cache
-    with_lib 'offers_qemu && echo yes || echo no'
+    with_lib 'offers qemu-system-x86 "1:$qemu_oldest" && echo yes || echo no'
+}
+
+# installed VERSION [BACKPORT]: what apt-get is called with where these are to be had.
+installed() {
+    printf 'for a; do [ "$a" != -t ] || set -- backports; done
+[ "$1" = backports ] && v=%s || v=%s
+printf "libvirt-daemon:\\n  Candidate: $v\\n"' "${2:-none}" "$1" | fake apt-cache
+    echo 'all=$*; case $all in *indextargets*RELEASE*) echo x-backports ;; *" install "*) echo "install ${all#* install }" ;; esac' |
+        fake apt-get
+    with_lib 'can_install() { :; }; as_root() { "$@"; }; note() { :; }
+        os_release() { [ "$1" = ID ] && echo debian || echo x; }
+        install_newer 11.2 libvirt-daemon libvirt-clients 2>&1 || echo none'
 }
 
 if command -v dpkg >/dev/null; then
     is 'a package of QEMU 7.2 is not taken' "$(offers '1:7.2+dfsg-7+deb12u18')" no
     is 'a package of QEMU 10 from backports is' "$(offers '1:10.0.2+ds-2+deb13u1~bpo12+1')" yes
     is 'no package is none' "$(offers '(none)')" no
+    is 'what is new enough comes from the distribution' "$(installed 11.3.0-3)" \
+        'install libvirt-daemon libvirt-clients'
+    is 'or else from its backports, all of it' "$(installed 9.0.0-4+deb12u2 11.3.0-2~bpo12+1)" \
+        'install -t x-backports libvirt-daemon libvirt-clients'
+    is 'or not at all' "$(installed 9.0.0-4+deb12u2 9.0.0-5)" none
 else
     skip 'which packages are taken' 'this machine has no dpkg'
 fi
