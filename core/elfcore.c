@@ -80,7 +80,8 @@ static void append_segment(GByteArray *bytes, guint32 type, guint64 offset, guin
     fdset_bytes_le64(bytes, address);
     fdset_bytes_le64(bytes, length);
     fdset_bytes_le64(bytes, length);
-    fdset_bytes_le64(bytes, is_note ? 4 : PAGE);
+    /* crash takes a core whose pieces have an alignment for one of netdump, not of kdump. */
+    fdset_bytes_le64(bytes, is_note ? 4 : 0);
 }
 
 static guint64 round_up(guint64 value)

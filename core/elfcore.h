@@ -5,7 +5,8 @@
  * ET_CORE with one PT_NOTE and one PT_LOAD for each piece of guest-physical
  * memory without a gap, its virtual address the physical one, as no paging is
  * looked at. File and memory sizes are the same and each piece starts at a
- * multiple of 4096; the program headers end within the first 8 KiB (makedumpfile
+ * multiple of 4096, though p_align is 0 as in kdump's cores (crash tells them
+ * by that); the program headers end within the first 8 KiB (makedumpfile
  * and crash read no more).
  */
 #ifndef FDSET_ELFCORE_H

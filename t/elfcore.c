@@ -70,6 +70,7 @@ static void test_elf(Fixture *fixture, gconstpointer data)
     g_assert_cmpmem(got.notes, 12 + 8, "\7\0\0\0\x10\0\0\0\7\0\0\0ABCDEF\0\0", 20);
     g_assert_cmpmem(got.notes + 20, sizeof text, text, sizeof text);
     g_assert_cmpuint(got.segments[1].p_offset, ==, PAGE);
+    g_assert_cmpuint(got.segments[1].p_align, ==, 0); /* what crash knows kdump's cores by */
     g_assert_cmpuint(got.segments[1].p_paddr, ==, 0);
     g_assert_cmpuint(got.segments[1].p_memsz, ==, 160 * PAGE);
     g_assert_cmpuint(got.segments[2].p_offset, ==, 161 * PAGE);

@@ -1,0 +1,241 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A Linux guest, saved while it works: the tools that people use on a crashed
+# kernel start on what is shown of it, and tell what QEMU and the guest tell.
+# Needs Debian's cloud kernel, as scripts/check unpacks it: FDSETFS_GUEST names a
+# directory with boot/vmlinuz-*-cloud-amd64 and lib/modules, or it is looked for
+# in build/guest of the sources and in / . The rest of the guest is busybox and a
+# few lines of shell, made here.
+# shellcheck disable=SC2317 # ok calls functions by name
+
+# shellcheck source=t/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=t/qemu.sh
+. "$top_srcdir/t/qemu.sh"
+
+boot_limit=240                      # seconds; 8 s on an idle machine, with TCG
+cpus=2
+saved_registers=(rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags
+    cs ss ds es fs gs fs_base gs_base)
+
+require_mount
+require_qemu
+
+# ---- the guest ----
+
+# find_guest: sets kernel and module.
+find_guest() {
+    local root
+    for root in ${FDSETFS_GUEST:+"$FDSETFS_GUEST"} "$top_srcdir/build/guest" ''; do
+        kernel=$(find "$root/boot" -maxdepth 1 -name 'vmlinuz-*-cloud-amd64' 2>/dev/null |
+            sort -V | tail -n 1)
+        [ -n "$kernel" ] || continue
+        module=$(find "$root/lib/modules/${kernel##*/vmlinuz-}" -name 'qemu_fw_cfg.ko' 2>/dev/null)
+        [ -n "$module" ] && return
+    done
+    return 1
+}
+
+is_static() {
+    file -bL "$1" | grep -q 'statically linked'
+}
+
+# The guest tells where things are, then works on its memory for good.
+make_initramfs() {
+    mkdir -p root/bin root/proc root/dev root/tmp
+    cp "$(command -v busybox)" root/bin/busybox && cp "$module" root/module.ko
+    cat >root/init <<'END_OF_INIT'
+#!/bin/busybox sh
+PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t tmpfs tmp /tmp
+mount -t devtmpfs dev /dev
+insmod /module.ko && echo "module: loaded"
+echo "banner: $(sed -n 's/^\([0-9a-f]*\) . linux_banner$/\1/p' /proc/kallsyms)"
+echo "version: $(cat /proc/version)"
+echo "release: $(uname -r)"
+echo "ready:"
+while :; do
+    head -c 4000000 /dev/urandom >/tmp/work
+    echo "works:"
+done
+END_OF_INIT
+    chmod +x root/init
+    (cd root && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >initramfs
+}
+
+boot_linux() {
+    local pid
+    spawn pid linux.log "$qemu" -accel tcg -machine q35 -m 256 -smp "$cpus" -nodefaults \
+        -no-user-config -display none -kernel "$kernel" -initrd initramfs \
+        -append 'console=ttyS0 quiet panic=-1 pti=off' -device vmcoreinfo -no-reboot \
+        -chardev file,id=serial,path=linux.serial -serial chardev:serial \
+        -qmp unix:linux.qmp,server=on,wait=off
+    vm_pid[linux]=$pid
+    wait_limit=$boot_limit wait_for 'Linux to start' is_ready || bail_out 'Linux does not start'
+}
+
+is_ready() {
+    guest_says linux works: || has_ended "${vm_pid[linux]}"
+}
+
+# told KEY: what the guest printed behind it.
+told() {
+    tr -d '\r' <linux.serial | sed -n "s/^$1: *//p" | head -n 1
+}
+
+# ---- what QEMU says ----
+
+# ask COMMAND: of the human monitor.
+ask() {
+    qmp linux human-monitor-command "{\"command-line\":\"$1\"}" |
+        sed -e 's/^"//' -e 's/"$//' -e 's/\\r//g' -e 's/\\n/\n/g' -e 's/\\"/"/g'
+}
+
+# registers_of_qemu: CPU, register and number in hex without leading zeros, a line for each.
+registers_of_qemu() {
+    ask 'info registers -a' | awk '
+        function put(name, value) { sub(/^0+/, "", value); print cpu, name, value == "" ? 0 : value }
+        /^CPU#/ { cpu = substr($1, 5) + 0 }
+        /^[A-Z]S =/ {
+            put(tolower(substr($1, 1, 2)), substr($2, 2))
+            if ($1 ~ /^[FG]S/) put(tolower($1) "_base", $3)
+        }
+        /^(R[A-Z0-9]+ ?=)/ {
+            gsub(/ =/, "=")
+            for (i = 1; i <= NF; i++)
+                if (split($i, part, "=") == 2 && part[1] ~ /^R/)
+                    put(part[1] == "RFL" ? "eflags" : tolower(part[1]), part[2])
+        }' | sort
+}
+
+# control_register CPU NAME
+control_register() {
+    ask 'info registers -a' | tr ' ' '\n' | awk -F= -v cpu="$1" -v name="$2" '
+        /^CPU#/ { here = substr($1, 5) + 0 }
+        here == cpu && $1 == name { print "0x" $2; exit }'
+}
+
+# ---- what tools say ----
+
+registers_of_gdb() {
+    local cpu name commands=()
+    for ((cpu = 0; cpu < cpus; cpu++)); do
+        commands+=(-ex "thread $((cpu + 1))")
+        for name in "${saved_registers[@]}"; do
+            commands+=(-ex "echo register $cpu $name=" -ex "output/x \$$name" -ex 'echo \n')
+        done
+    done
+    bounded gdb -nx -batch -ex "core-file $mnt/vmcore.elf" "${commands[@]}" 2>gdb.err |
+        sed -n 's/^register \(.*\)=0x\([0-9a-f]*\)$/\1 \2/p' | sort
+}
+
+# notes_of FILE: the content of its PT_NOTE.
+notes_of() {
+    local offset size
+    read -r offset size < <(readelf -lW "$1" | awk '$1 == "NOTE" { print $2, $5 }')
+    tail -c +$((offset + 1)) "$1" | head -c $((size))
+}
+
+same_notes() {
+    qmp linux dump-guest-memory \
+        "{\"paging\":false,\"protocol\":\"file:$dir/qemu.elf\",\"begin\":0,\"length\":4096}" &&
+        notes_of qemu.elf >qemu.notes && notes_of "$mnt/vmcore.elf" >our.notes &&
+        cmp qemu.notes our.notes && [ -s our.notes ]
+}
+
+has_drgn() {
+    command -v drgn >/dev/null
+}
+
+# ask_drgn EXPRESSION: of "prog", which has loaded the core.
+ask_drgn() {
+    bounded /usr/bin/python3 - "$mnt/vmcore.elf" "$1" <<'END_OF_PYTHON' 2>&1
+import sys
+import drgn
+prog = drgn.Program()
+prog.set_core_dump(sys.argv[1])
+print(eval(sys.argv[2]))
+END_OF_PYTHON
+}
+
+readelf_is_content() {
+    readelf -hlW "$mnt/vmcore.elf" >elf.out 2>elf.err && [ ! -s elf.err ] &&
+        ! grep -qiE 'warning|error|corrupt' elf.out
+}
+
+# headers_are_near: the program headers end in the first 8 KiB, and each PT_LOAD is a whole one.
+headers_are_near() {
+    readelf -hW "$mnt/vmcore.elf" | awk -F: '
+        /Start of program headers/ { start = $2 + 0 }
+        /Size of program headers/ { size = $2 + 0 }
+        /Number of program headers/ { number = $2 + 0 }
+        END { exit !(number > 1 && start + size * number <= 8192) }' &&
+        readelf -lW "$mnt/vmcore.elf" | awk '
+            $1 == "LOAD" { n++; bad += $5 != $6 || $2 !~ /000$/ || $4 !~ /000$/ }
+            END { exit n == 0 || bad > 0 }'
+}
+
+# banner_in FILE CPU: address and text, through the page tables of that CPU.
+banner_in() {
+    bounded "$top_builddir/t/pagetable" "$mnt/$1" "$(control_register "$2" CR3)" \
+        "0x$(told banner)" 512 2>&1
+}
+
+# ---- the story ----
+
+find_guest || skip_all "no Debian cloud kernel here (FDSETFS_GUEST; scripts/check unpacks one)"
+for tool in busybox cpio file readelf; do
+    command -v "$tool" >/dev/null || skip_all "$tool is not installed"
+done
+is_static "$(command -v busybox)" || skip_all 'busybox is not a static one (busybox-static)'
+
+make_initramfs || bail_out 'cannot make an initramfs'
+boot_linux
+has 'the guest tells where its banner is' "$(told banner)" 'ffffffff????????'
+set_migration linux mapped-ram multifd=2
+ok 'Linux can be saved while it works' save linux "file:$dir/linux.mig"
+is 'it stands still now' "$(run_state linux)" postmigrate
+expected=$(registers_of_qemu)
+store=$dir/linux.mig
+start_mount
+
+has 'file knows vmcore.elf' "$(file -b "$mnt/vmcore.elf")" 'ELF 64-bit LSB core file, x86-64*'
+ok 'readelf has nothing to complain about' readelf_is_content
+ok 'the headers are where kdump tools look for them, and pieces are whole pages' headers_are_near
+is 'QEMU tells all registers of each CPU' "$(wc -l <<<"$expected")" \
+    $((cpus * ${#saved_registers[@]}))
+if command -v gdb >/dev/null; then
+    is 'gdb shows the registers of each CPU that QEMU tells' "$(registers_of_gdb)" "$expected"
+else
+    skip 'gdb shows the registers of each CPU that QEMU tells' 'gdb is not installed'
+fi
+ok "the notes are those of QEMU's own dump, byte for byte: CPUs and VMCOREINFO" same_notes
+
+where=$(ask "gva2gpa 0x$(told banner)" | sed -n 's/^gpa: //p')
+has 'QEMU tells the physical address of the banner' "$where" '0x*'
+for ((cpu = 0; cpu < cpus; cpu++)); do
+    for view in mem.raw vmcore.elf mem.lime; do
+        is "$view has the banner at the address of kallsyms, through the page tables of CPU $cpu" \
+            "$(banner_in "$view" "$cpu")" "$where $(told version)"
+    done
+done
+
+if command -v crash >/dev/null; then
+    is 'crash tells the release' "$(bounded crash --osrelease "$mnt/vmcore.elf")" "$(told release)"
+else
+    skip 'crash tells the release' 'crash is not installed'
+fi
+if has_drgn; then
+    has 'drgn knows that it is a Linux kernel' "$(ask_drgn prog.flags)" '*IS_LINUX_KERNEL*'
+    has 'drgn knows the architecture' "$(ask_drgn prog.platform)" '*X86_64*'
+    is 'drgn reads physical memory' \
+        "$(ask_drgn "prog.read($where, 14, True).decode()")" 'Linux version '
+else
+    skip 'drgn knows that it is a Linux kernel' 'drgn is not installed'
+fi
+ok 'it is shown no more, and fdsetfs ends with status 0' stop_mount
+quit_vm linux
+done_testing
