@@ -117,3 +117,24 @@ guest_memory_to() {
 saved_magic() {
     bounded head -c 16 "$1" | tr -d '\0'
 }
+
+# save_to SET OPTION...: paused, so that its memory can be compared.
+save_to() {
+    local set=$1
+    shift
+    v suspend guest && guest_memory_to before && v save "$@" guest "$mnt/$set"
+}
+
+# restore_file FILE OPTION...: paused.
+restore_file() {
+    local file=$1
+    shift
+    v restore --paused "$@" "$file" && adopt && guest_memory_to after
+}
+
+# restore_from SET OPTION...
+restore_from() {
+    local set=$1
+    shift
+    restore_file "$mnt/$set" "$@"
+}

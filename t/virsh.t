@@ -25,20 +25,6 @@ start_mount "${mount_options[@]}"
 start_libvirt
 ok 'a guest of libvirt works' start_guest
 
-# save_to SET OPTION...: paused, so that its memory can be compared.
-save_to() {
-    local set=$1
-    shift
-    v suspend guest && guest_memory_to before && v save "$@" guest "$mnt/$set"
-}
-
-# restore_from SET OPTION...
-restore_from() {
-    local set=$1
-    shift
-    v restore --paused "$@" "$mnt/$set" && adopt && guest_memory_to after
-}
-
 # fresh_guest: without the parameters of a restore. After one with --bypass-cache libvirt 11.3 leaves
 # direct-io on, and QEMU 10.0 dies in a sparse save without it (on any filesystem).
 fresh_guest() {
