@@ -12,6 +12,7 @@ struct FdsetInspection {
     const FdsetSource *source; /* borrowed */
     FdsetLibvirt *libvirt;     /* owned, or NULL */
     FdsetStream *stream;       /* owned */
+    FdsetPageIndex *index;     /* owned, or NULL; the stream's blocks borrow it */
     char *problem;             /* owned, or NULL */
     FdsetDevices *devices;     /* owned */
     FdsetGpa *gpa;             /* owned */
@@ -66,25 +67,36 @@ static gboolean find_stream(FdsetInspection *inspection, const FdsetInspectionOp
 
 /* --- what it says --- */
 
-static gboolean check_format(const FdsetSource *source, const FdsetStream *head, GError **error)
+/* Pages in the order they were sent: one pass tells where each lies. */
+static gboolean read_pages(FdsetInspection *inspection, const FdsetPageIndexOptions *options,
+                           guint64 start, GError **error)
 {
-    if (fdset_configuration_is_mapped_ram(fdset_stream_configuration(head)))
-        return TRUE;
-    g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
-                "%s: saved in the streaming format, without mapped-ram: its pages have no fixed "
-                "place, and such files cannot be looked into yet. Save with the capability "
-                "mapped-ram (libvirt: --image-format sparse)",
-                source->name);
-    return FALSE;
+    g_autoptr(GError) problem = NULL;
+
+    if (options == NULL) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
+                    "%s: saved in the streaming format, without mapped-ram: its pages have no fixed "
+                    "place, and there is to be no index of them",
+                    inspection->source->name);
+        return FALSE;
+    }
+    inspection->index = fdset_pageindex_open(options, inspection->source, start,
+                                             &inspection->stream, &problem, error);
+    if (problem != NULL)
+        inspection->problem = g_strdup(problem->message);
+    return inspection->index != NULL;
 }
 
-static gboolean read_stream(FdsetInspection *inspection, guint64 start, GError **error)
+static gboolean read_stream(FdsetInspection *inspection, const FdsetInspectionOptions *options,
+                            guint64 start, GError **error)
 {
     g_autoptr(FdsetStream) head = fdset_stream_parse_head(inspection->source, start, error);
     g_autoptr(GError) problem = NULL;
 
-    if (head == NULL || !check_format(inspection->source, head, error))
+    if (head == NULL)
         return FALSE;
+    if (!fdset_configuration_is_mapped_ram(fdset_stream_configuration(head)))
+        return read_pages(inspection, options->index, start, error);
     inspection->stream = fdset_stream_parse(inspection->source, start, &problem);
     if (inspection->stream == NULL) {
         inspection->problem = g_strdup(problem->message);
@@ -131,7 +143,7 @@ FdsetInspection *fdset_inspection_new(const FdsetSource *source,
     guint64 start;
 
     inspection->source = source;
-    if (!find_stream(inspection, options, &start, error) || !read_stream(inspection, start, error))
+    if (!find_stream(inspection, options, &start, error) || !read_stream(inspection, options, start, error))
         return NULL;
     guess_byte_order(inspection);
     inspection->devices = fdset_devices_new(source, inspection->stream);
@@ -168,6 +180,11 @@ const FdsetGpa *fdset_inspection_gpa(const FdsetInspection *inspection)
     return inspection->gpa;
 }
 
+const FdsetPageIndex *fdset_inspection_index(const FdsetInspection *inspection)
+{
+    return inspection->index;
+}
+
 const char *fdset_inspection_problem(const FdsetInspection *inspection)
 {
     return inspection->problem;
@@ -202,6 +219,7 @@ void fdset_inspection_free(FdsetInspection *inspection)
     fdset_devices_free(inspection->devices);
     g_free(inspection->problem);
     fdset_stream_free(inspection->stream);
+    fdset_pageindex_free(inspection->index);
     fdset_libvirt_free(inspection->libvirt);
     g_free(inspection);
 }

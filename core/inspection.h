@@ -4,10 +4,11 @@
  * stream is, the stream, its devices, the memory map. What views are made of.
  *
  * The stream is where the caller says, behind a libvirt header, at the start of
- * the file, or where a bounded search finds one. Only files with mapped-ram are
- * taken. A file whose save was interrupted is taken for what its head tells,
- * with the reason. The cost depends on the number of blocks and devices, not on
- * the size of memory. Immutable and thread-safe once made.
+ * the file, or where a bounded search finds one. A file in the old streaming
+ * format is indexed in one pass, or the index is found in a cache; in any other
+ * the cost depends on the number of blocks and devices, not on the size of
+ * memory. A file whose save was interrupted is taken for what its beginning
+ * tells, with the reason. Immutable and thread-safe once made.
  */
 #ifndef FDSET_INSPECTION_H
 #define FDSET_INSPECTION_H
@@ -15,6 +16,7 @@
 #include "core/devices.h"
 #include "core/gpa.h"
 #include "core/libvirt.h"
+#include "core/pageindex.h"
 #include "core/stream.h"
 
 typedef struct FdsetInspection FdsetInspection;
@@ -22,14 +24,15 @@ typedef struct FdsetInspection FdsetInspection;
 typedef struct {
     gboolean has_offset;
     guint64 offset;         /* of the stream, when has_offset */
+    const FdsetPageIndexOptions *index; /* for the streaming format; NULL: it is refused */
     const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
 } FdsetInspectionOptions;
 
 /*
  * 'source' is borrowed and outlives the inspection. Errors: those of the
  * stream's head and the libvirt header; FORMAT when no stream is found;
- * UNSUPPORTED for a compressed libvirt image, naming the tool that unpacks it,
- * and for the old streaming format; USAGE for an override.
+ * UNSUPPORTED for a compressed libvirt image, naming the tool that unpacks it;
+ * those of fdset_pageindex_open(); USAGE for an override.
  */
 FdsetInspection *fdset_inspection_new(const FdsetSource *source,
                                       const FdsetInspectionOptions *options, GError **error);
@@ -40,6 +43,9 @@ const FdsetStream *fdset_inspection_stream(const FdsetInspection *inspection);
 const FdsetLibvirt *fdset_inspection_libvirt(const FdsetInspection *inspection);
 const FdsetDevices *fdset_inspection_devices(const FdsetInspection *inspection);
 const FdsetGpa *fdset_inspection_gpa(const FdsetInspection *inspection);
+
+/* The index of pages of a file in the streaming format, or NULL; borrowed. */
+const FdsetPageIndex *fdset_inspection_index(const FdsetInspection *inspection);
 
 /* Why the stream is not complete, or NULL when it is. */
 const char *fdset_inspection_problem(const FdsetInspection *inspection);

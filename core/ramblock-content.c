@@ -22,9 +22,9 @@ static int check_content(const FdsetRamblock *block)
     case FDSET_RAMBLOCK_SHARED:
         return -ENODATA;
     case FDSET_RAMBLOCK_STREAMED:
-        break;
+        return block->index ? 0 : -EOPNOTSUPP;
     }
-    return -EOPNOTSUPP;
+    return -EIO;
 }
 
 static guint64 n_pages(const FdsetRamblock *block)
@@ -42,14 +42,30 @@ static int read_all(const FdsetRamblock *block, gpointer buf, gsize len, guint64
     return (gsize)got == len ? 0 : -EIO;
 }
 
+/* The same from an index of pages. */
+static int load_index(const FdsetRamblock *block, BitmapWindow *window, guint64 page, guint64 last)
+{
+    guint64 n;
+
+    window->first = page - page % FDSET_BITMAP_WORD_BITS;
+    n = MIN(last + 1 - window->first, FDSET_PAGEINDEX_WINDOW);
+    window->count = (n + FDSET_BITMAP_WORD_BITS - 1) / FDSET_BITMAP_WORD_BITS *
+                    FDSET_BITMAP_WORD_BITS;
+    return fdset_pageindex_bits(block->index, block->index_first + window->first, (gsize)n,
+                                window->bits);
+}
+
 /* Fills the window with the bits of 'page' and of those behind it up to 'last'. */
 static int load(const FdsetRamblock *block, BitmapWindow *window, guint64 page, guint64 last)
 {
     guint64 word = page / FDSET_BITMAP_WORD_BITS;
     guint64 words = MIN(last / FDSET_BITMAP_WORD_BITS - word + 1, WINDOW_WORDS);
-    int r = read_all(block, window->bits, (gsize)words * FDSET_BITMAP_WORD_BYTES,
-                     block->bitmap_offset + word * FDSET_BITMAP_WORD_BYTES);
+    int r;
 
+    if (block->index)
+        return load_index(block, window, page, last);
+    r = read_all(block, window->bits, (gsize)words * FDSET_BITMAP_WORD_BYTES,
+                 block->bitmap_offset + word * FDSET_BITMAP_WORD_BYTES);
     if (r < 0)
         return r;
     for (guint64 i = 0; i < words; i++) {
@@ -98,7 +114,15 @@ static guint64 run_length(const BitmapWindow *window, guint64 page)
 static guint64 skip_hole(const FdsetRamblock *block, guint64 page)
 {
     guint64 at = block->bitmap_offset + page / FDSET_BITMAP_WORD_BITS * FDSET_BITMAP_WORD_BYTES;
-    gint64 found = block->source->next_data == NULL
+    gint64 found;
+
+    if (block->index) {
+        guint64 next = fdset_pageindex_skip_hole(block->index, block->index_first + page);
+
+        next -= block->index_first;
+        return MIN(next - next % FDSET_BITMAP_WORD_BITS, n_pages(block));
+    }
+    found = block->source->next_data == NULL
                        ? (gint64)at
                        : block->source->next_data(block->source->opaque, at);
 
@@ -116,7 +140,7 @@ int fdset_ramblock_guess_big_endian(const FdsetRamblock *block)
     guint64 used, last, little, big;
     BitmapWindow window;
 
-    if (check_content(block) < 0 || n_pages(block) % FDSET_BITMAP_WORD_BITS == 0)
+    if (block->kind != FDSET_RAMBLOCK_MAPPED || n_pages(block) % FDSET_BITMAP_WORD_BITS == 0)
         return -1;
     used = n_pages(block) % FDSET_BITMAP_WORD_BITS;
     last = n_pages(block) - 1;
@@ -142,6 +166,15 @@ int fdset_ramblock_page_present(const FdsetRamblock *block, guint64 page)
     return r < 0 ? r : is_set(&window, page);
 }
 
+/* Present pages that follow each other. */
+static int read_pages(const FdsetRamblock *block, gpointer buf, gsize len, guint64 at)
+{
+    if (block->index)
+        return fdset_pageindex_read(block->index, block->index_first + at / block->page_size,
+                                    at % block->page_size, buf, len);
+    return read_all(block, buf, len, block->pages_offset + at);
+}
+
 gssize fdset_ramblock_pread(const FdsetRamblock *block, gpointer buf, gsize len, guint64 offset)
 {
     BitmapWindow window = {.count = 0};
@@ -163,7 +196,7 @@ gssize fdset_ramblock_pread(const FdsetRamblock *block, gpointer buf, gsize len,
         next = MIN(end, (page + run_length(&window, page)) * block->page_size);
         if (!is_set(&window, page))
             memset(to, 0, (gsize)(next - at));
-        else if ((r = read_all(block, to, (gsize)(next - at), block->pages_offset + at)) < 0)
+        else if ((r = read_pages(block, to, (gsize)(next - at), at)) < 0)
             return r;
     }
     return (gssize)(end - offset);

@@ -6,6 +6,7 @@
 #ifndef FDSET_RAMBLOCK_INTERNAL_H
 #define FDSET_RAMBLOCK_INTERNAL_H
 
+#include "core/pageindex.h"
 #include "core/ramblock.h"
 
 #define FDSET_BITMAP_WORD_BYTES 8
@@ -16,9 +17,11 @@ struct FdsetRamblock {
     char *name;                /* owned */
     FdsetRamblockKind kind;
     guint64 used_length;   /* bytes */
-    guint64 page_size;     /* bytes; mapped only, like the next two */
-    guint64 bitmap_offset; /* absolute */
+    guint64 page_size;     /* bytes; of a mapped block, and of a streamed one with an index */
+    guint64 bitmap_offset; /* absolute; mapped only, like the next */
     guint64 pages_offset;  /* absolute */
+    const FdsetPageIndex *index; /* borrowed; of a streamed block, or NULL */
+    guint64 index_first;   /* its page 0 in the index */
     gboolean has_address;
     guint64 address;     /* guest-physical */
     gboolean big_endian; /* of the bitmap's words */

@@ -25,7 +25,7 @@ typedef struct FdsetRamblock FdsetRamblock;
 
 typedef enum {
     FDSET_RAMBLOCK_MAPPED,   /* pages at a fixed place, presence by bitmap          */
-    FDSET_RAMBLOCK_STREAMED, /* pages in page records, found by fdset_stream_pages() */
+    FDSET_RAMBLOCK_STREAMED, /* pages in page records, found with an index (pageindex.h) */
     FDSET_RAMBLOCK_SHARED,   /* left out: shared memory, the content is not in the file */
 } FdsetRamblockKind;
 
@@ -50,7 +50,7 @@ FdsetRamblockKind fdset_ramblock_kind(const FdsetRamblock *block);
 /* Bytes, at most G_MAXINT64. */
 guint64 fdset_ramblock_used_length(const FdsetRamblock *block);
 
-/* Bytes of a target page: a power of two; 0 for a block that is not mapped. */
+/* Bytes of a target page: a power of two; 0 for a shared block, and without an index. */
 guint64 fdset_ramblock_page_size(const FdsetRamblock *block);
 
 /* Absolute offsets of bitmap and page 0; 0 for a block that is not mapped. */
@@ -80,7 +80,7 @@ int fdset_ramblock_page_present(const FdsetRamblock *block, guint64 page);
  * Reads up to 'len' bytes of the block's content at 'offset' in the block;
  * absent pages read as zeros. Returns the count, short only at the end of the
  * block, or -errno: -ENODATA for a shared block, -EOPNOTSUPP for a streamed
- * one, -EIO when the file is shorter than it was.
+ * one without an index, -EIO when the file is shorter than it was.
  */
 gssize fdset_ramblock_pread(const FdsetRamblock *block, gpointer buf, gsize len, guint64 offset);
 

@@ -20,8 +20,7 @@ struct FdsetStream {
 /* What a walk is asked to do. */
 typedef struct {
     gboolean head_only; /* stop behind the list of RAM blocks */
-    FdsetPageFunc func; /* or NULL */
-    gpointer opaque;
+    FdsetPageVisitor visitor;
 } FdsetStreamWalk;
 
 /* Fills 'stream' (with 'start' and 'sections' set) from 'reader' at its start. */

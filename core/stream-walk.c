@@ -251,6 +251,25 @@ static gboolean read_named(Walk *walk, guint8 type, GError **error)
                                        : read_full(walk, section, error);
 }
 
+/* The words of one part of the ram section; or over them, when somebody knows where it ends. */
+static gboolean walk_pages(Walk *walk, gboolean is_last, GError **error)
+{
+    const FdsetPageVisitor *visitor = &walk->how->visitor;
+    guint64 body = fdset_reader_tell(walk->reader);
+    guint64 end = visitor->skip ? visitor->skip(visitor->opaque, body) : 0;
+
+    if (end > body) {
+        fdset_reader_seek(walk->reader, end);
+        return TRUE;
+    }
+    if (!fdset_ram_walk(walk->stream->ram, walk->reader, &walk->last_block, visitor->page,
+                        visitor->opaque, error))
+        return FALSE;
+    if (visitor->part)
+        visitor->part(visitor->opaque, body, fdset_reader_tell(walk->reader), is_last);
+    return TRUE;
+}
+
 /* PART or END of a section that has started. */
 static gboolean read_more(Walk *walk, guint8 type, GError **error)
 {
@@ -269,9 +288,7 @@ static gboolean read_more(Walk *walk, guint8 type, GError **error)
     if (walk->ram_state == RAM_ENDED)
         return fdset_reader_refuse(walk->reader, error, FDSET_ERROR_FORMAT,
                                    "ram section goes on at " FDSET_HEX " behind its end", offset);
-    if (!fdset_ram_walk(walk->stream->ram, walk->reader, &walk->last_block, walk->how->func,
-                        walk->how->opaque, error) ||
-        !read_footer(walk, id, error))
+    if (!walk_pages(walk, type == FDSET_SECTION_END, error) || !read_footer(walk, id, error))
         return FALSE;
     if (type == FDSET_SECTION_END)
         walk->ram_state = RAM_ENDED;

@@ -29,10 +29,10 @@ FdsetStream *fdset_stream_parse_head(const FdsetSource *source, guint64 start, G
     return parse(source, start, &how, error);
 }
 
-FdsetStream *fdset_stream_parse_pages(const FdsetSource *source, guint64 start, FdsetPageFunc func,
-                                      gpointer opaque, GError **error)
+FdsetStream *fdset_stream_parse_pages(const FdsetSource *source, guint64 start,
+                                      const FdsetPageVisitor *visitor, GError **error)
 {
-    const FdsetStreamWalk how = {.func = func, .opaque = opaque};
+    const FdsetStreamWalk how = {.visitor = *visitor};
 
     return parse(source, start, &how, error);
 }

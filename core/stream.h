@@ -37,12 +37,19 @@ FdsetStream *fdset_stream_parse(const FdsetSource *source, guint64 start, GError
 /* The head only; the stream may be incomplete behind it. Errors as above. */
 FdsetStream *fdset_stream_parse_head(const FdsetSource *source, guint64 start, GError **error);
 
-/*
- * Parses as fdset_stream_parse() and hands every page record of a streaming
- * image to 'func', in stream order, in one pass with big reads.
- */
-FdsetStream *fdset_stream_parse_pages(const FdsetSource *source, guint64 start, FdsetPageFunc func,
-                                      gpointer opaque, GError **error);
+/* Who looks at the pages of a streaming image while it is parsed. Each may be NULL. */
+typedef struct {
+    FdsetPageFunc page; /* gets every page record, in stream order */
+    /* A part of the ram section was walked: pages from 'body' up to 'end', absolute. */
+    void (*part)(gpointer opaque, guint64 body, guint64 end, gboolean is_last);
+    /* Where that part ends, as told before: it is stepped over; 0: it is walked. */
+    guint64 (*skip)(gpointer opaque, guint64 body);
+    gpointer opaque;
+} FdsetPageVisitor;
+
+/* Parses as fdset_stream_parse(), in one pass with big reads. */
+FdsetStream *fdset_stream_parse_pages(const FdsetSource *source, guint64 start,
+                                      const FdsetPageVisitor *visitor, GError **error);
 
 /*
  * TRUE when fdset_stream_parse() succeeds; FALSE with its reason else. A stream

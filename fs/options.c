@@ -36,6 +36,7 @@ static const char help_text[] =
     "\n"
     "mount options of fdsetfs with FILE:\n"
     "    offset=N               where the migration stream starts (default: it is looked for)\n"
+    "    cache-dir=DIR|off      keep the index of a file in the streaming format there\n"
     "    gpa=RANGE              BLOCK:OFFSET:LENGTH:ADDRESS, memory at that address (repeatable)\n"
     "\n"
     "mount options of FUSE that are often wanted:\n"
@@ -162,6 +163,17 @@ static int take_offset(Parse *parse, const char *text)
     return 0;
 }
 
+static int take_cache_dir(Parse *parse, const char *text)
+{
+    FsOptions *options = parse->options;
+
+    g_clear_pointer(&options->cache_dir, g_free);
+    options->no_cache = strcmp(text, "off") == 0;
+    if (!options->no_cache)
+        options->cache_dir = g_canonicalize_filename(text, NULL);
+    return 0;
+}
+
 static int take_gpa(Parse *parse, const char *text)
 {
     g_ptr_array_add(parse->options->gpa, g_strdup(text));
@@ -177,6 +189,7 @@ static const struct {
     {"control=", take_control},
     {"control-uid=", take_control_uid},
     {"offset=", take_offset},
+    {"cache-dir=", take_cache_dir},
     {"gpa=", take_gpa},
 };
 
@@ -293,6 +306,7 @@ void fs_options_free(FsOptions *options)
     g_free(options->store);
     g_free(options->mountpoint);
     g_free(options->control);
+    g_free(options->cache_dir);
     g_array_unref(options->control_uids);
     g_ptr_array_unref(options->channel_dirs);
     g_ptr_array_unref(options->gpa);

@@ -22,6 +22,8 @@ typedef struct {
     GArray *control_uids;     /* control-uid=, of uid_t */
     gboolean has_offset;      /* offset=, of the stream in a file */
     guint64 offset;           /* the same */
+    char *cache_dir;          /* cache-dir=, absolute; NULL: the user's */
+    gboolean no_cache;        /* cache-dir=off */
     GPtrArray *gpa;           /* owned strings; gpa=, as given */
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;

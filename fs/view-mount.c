@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "fs/session.h"
+#include "fs/view-cache.h"
 #include "fs/view-ops.h"
 
 #include <errno.h>
@@ -57,7 +58,11 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
 static gboolean inspect(Serving *serving, const FsOptions *options, GError **error)
 {
     g_autoptr(GPtrArray) gpa = g_ptr_array_new();
+    g_auto(FsViewCache) cache = FS_VIEW_CACHE_INIT;
     FdsetInspectionOptions how = {.has_offset = options->has_offset, .offset = options->offset};
+
+    fs_view_cache_open(&cache, options, &serving->context.file);
+    how.index = &cache.index;
 
     for (guint i = 0; i < options->gpa->len; i++)
         g_ptr_array_add(gpa, options->gpa->pdata[i]);
@@ -66,6 +71,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
     serving->inspection = fdset_inspection_new(&serving->source, &how, error);
     if (!serving->inspection)
         return FALSE;
+    fs_view_cache_report(&cache, options, fdset_inspection_index(serving->inspection));
     if (fdset_inspection_problem(serving->inspection))
         g_warning("%s; only what its beginning tells is shown",
                   fdset_inspection_problem(serving->inspection));

@@ -150,6 +150,7 @@ static void read_block(const File *file, const FdsetRamblock *block, guint8 *mem
 {
     guint64 length = fdset_ramblock_used_length(block);
     Replay replay = {block, file, memory};
+    const FdsetPageVisitor visitor = {.page = replay_page, .opaque = &replay};
     g_autoptr(FdsetStream) stream = NULL;
     g_autoptr(GError) error = NULL;
 
@@ -157,7 +158,7 @@ static void read_block(const File *file, const FdsetRamblock *block, guint8 *mem
         g_assert_cmpint(fdset_ramblock_pread(block, memory, length, 0), ==, (gssize)length);
         return;
     }
-    stream = fdset_stream_parse_pages(&file->source, file->start, replay_page, &replay, &error);
+    stream = fdset_stream_parse_pages(&file->source, file->start, &visitor, &error);
     g_assert_no_error(error);
 }
 

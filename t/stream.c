@@ -374,14 +374,16 @@ static void test_pages_are_reported(void)
     g_autoptr(FdsetStream) stopped = NULL;
     g_autoptr(GError) error = NULL;
     PageCount count = {.file = file};
+    const FdsetPageVisitor counting = {.page = count_page, .opaque = &count};
+    const FdsetPageVisitor stopping = {.page = stop_at_once};
     FdsetSource source;
 
     stream_file_source(file, G_MAXUINT64, &source);
-    stream = fdset_stream_parse_pages(&source, 0, count_page, &count, &error);
+    stream = fdset_stream_parse_pages(&source, 0, &counting, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(count.pages, ==, 7 + 2 + 1 + 1);
     g_assert_cmpuint(count.present, ==, 5 + 1 + 1 + 1);
-    stopped = fdset_stream_parse_pages(&source, 0, stop_at_once, NULL, &error);
+    stopped = fdset_stream_parse_pages(&source, 0, &stopping, &error);
     g_assert_null(stopped);
     g_assert_error(error, FDSET_ERROR, FDSET_ERROR_NO_SPACE);
 }

@@ -251,6 +251,54 @@ static void put_records(Writer *writer, guint8 type)
         put_record(writer, last, 0, TRUE);
 }
 
+/* A page as what changed in it: 'n' bytes at 'at' are 'byte' now. Both runs take one byte each. */
+static void put_delta(Writer *writer, guint64 page, guint8 at, guint8 n, guint8 byte)
+{
+    guint8 delta[130];
+
+    delta[0] = at;
+    delta[1] = n;
+    memset(delta + 2, byte, n);
+    put_be(writer, page * writer->page_size | 0x60, 8);
+    put_be(writer, 1, 1);
+    put_be(writer, 2u + n, 2);
+    mark(writer, "delta", NULL);
+    put(writer, delta, 2u + n);
+}
+
+/*
+ * A second round: page 0 is full of 0xe1 now, bytes 10 to 12 of page 1 are 0xe2,
+ * page 2 is zero, page 3 has two deltas (0xe3 at 0 and at 100), page 4 is full of
+ * 0x77. Page 3 may have been zero before.
+ */
+static void put_resent(Writer *writer)
+{
+    const StreamBlock *block = &writer->shape->blocks[0];
+    g_autofree guint8 *bytes = g_malloc(writer->page_size);
+
+    put_be(writer, 0x02, 1);
+    put_be(writer, RAM_ID, 4);
+    put_be(writer, 0x08, 8);
+    put_name(writer, block->name);
+    memset(bytes, 0xe1, writer->page_size);
+    put(writer, bytes, writer->page_size);
+    put_delta(writer, 1, 10, 3, 0xe2);
+    put_be(writer, 2 * writer->page_size | 0x22, 8);
+    put_be(writer, 0, 1);
+    put_delta(writer, 3, 0, 1, 0xe3);
+    put_delta(writer, 3, 100, 1, 0xe3);
+    put_be(writer, 4 * writer->page_size | 0x22, 8);
+    put_be(writer, 0x77, 1);
+    if (writer->shape->compressed) {
+        put_be(writer, 5 * writer->page_size | 0x120, 8);
+        put_be(writer, 4, 4);
+        put_be(writer, 0, 4);
+    }
+    /* END goes on with the last block. */
+    put_record(writer, &writer->shape->blocks[writer->shape->n_blocks - 1], 0, FALSE);
+    put_end_of_ram_section(writer);
+}
+
 static void put_ram_more(Writer *writer, guint8 type)
 {
     mark(writer, type == 0x03 ? "ram:end" : "ram:part", NULL);
@@ -395,6 +443,8 @@ StreamFile *stream_file_new(const StreamShape *shape)
     put_ram_start(&writer);
     put_ram_more(&writer, 0x02);
     put_foreign(&writer, 0x02);
+    if (shape->resent)
+        put_resent(&writer);
     if (!shape->unfinished)
         put_behind_ram(&writer);
     return g_steal_pointer(&file);

@@ -32,6 +32,8 @@ typedef struct {
     gboolean early;         /* a described FULL section before ram, as virtio-mem has */
     gboolean foreign;       /* an iterable section that nobody describes, beside ram */
     gboolean wrong_sizes;   /* the description's sizes of one device are too small */
+    gboolean resent;        /* pages of the first block are sent again, see put_resent() */
+    gboolean compressed;    /* ... one of them compressed */
     gboolean unfinished;    /* ends behind the first ram PART */
     const char *json;       /* in the place of the description */
     guint64 note;           /* guest address of a VMCOREINFO note, told by a device; 0: none */
