@@ -55,6 +55,23 @@ static gboolean open_directory(FdsetSet *set, GError **error)
     return set->dirfd >= 0;
 }
 
+/*
+ * Nothing stays of a set that could not be made, or its number could not be used
+ * again. By names alone: the reason may be that there are no descriptors left.
+ */
+static void discard_new(int store_dirfd, const char *name)
+{
+    static const char *const files[] = {"map", "manifest"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *path = g_build_filename(name, files[i], NULL);
+
+        unlinkat(store_dirfd, path, 0);
+    }
+    if (unlinkat(store_dirfd, name, AT_REMOVEDIR) < 0)
+        g_warning("%s: cannot remove what was made of it: %s", name, g_strerror(errno));
+}
+
 FdsetSet *fdset_set_create(FdsetShared *shared, int store_dirfd, guint32 id, const FdsetKey *key,
                            guint32 mode, guint32 uid, guint32 gid, GError **error)
 {
@@ -73,7 +90,7 @@ FdsetSet *fdset_set_create(FdsetShared *shared, int store_dirfd, guint32 id, con
     if (open_directory(set, error) && fdset_blockmap_create(set->dirfd, error) &&
         fdset_manifest_save(set->manifest, set->dirfd, set->path, FALSE, error))
         return g_steal_pointer(&set);
-    fdset_set_mark_removed(set, name);
+    discard_new(store_dirfd, name);
     return NULL;
 }
 

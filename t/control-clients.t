@@ -79,5 +79,41 @@ has 'when there are some again the next one is served' "$(
     answer_to query-version
 )" '{"return":{"qemu":*'
 ok 'and nothing has leaked' wait_for 'descriptors' descriptors_are_at_most "$before"
+
+# ---- one left, or none, when descriptors are handed over or sets opened ----
+
+# nth_free N: the Nth lowest number that the daemon has no descriptor of.
+nth_free() {
+    comm -13 <(basename -a "/proc/$daemon_pid/fd/"* | sort) <(seq 3 "$((highest + 99))" | sort) |
+        sort -n | sed -n "$1p"
+}
+
+# leave N: the daemon can open N more.
+leave() {
+    prlimit --pid "$daemon_pid" --nofile="$(nth_free $(($1 + 1))):${limits#*:}"
+}
+
+: >own.file
+hand_over() {
+    "$top_builddir/t/qmp" --fd wronly:own.file "$socket" add-fd '{"fdset-id":5}' 2>&1
+}
+idle=$(count_descriptors)
+leave 1
+is 'add-fd when its descriptor cannot be received says so' "$(hand_over)" \
+    'qmp: add-fd: No file descriptor supplied via SCM_RIGHTS (one was lost: too many at once, or too many open files in fdsetfs)'
+ok 'no set comes into being' test ! -e "$mnt/5"
+leave 0
+is 'an open that needs one' "$(sys open f wronly+creat "$mnt/6")" 'EIO 5'
+ok 'the log has the reason' log_has "store/6: cannot open: Too many open files"
+ok 'no set comes into being' test ! -e "$store/6"
+is 'neither can another be read' "$(sys open f rdonly "$mnt/7" : stat "$mnt/7")" 'EIO 5, 0'
+told 'and the reason is told' 7 'Too many open files'
+prlimit --pid "$daemon_pid" --nofile="$limits"
+is 'nothing has leaked' "$(count_descriptors)" "$idle"
+is 'then it opens' "$(sys open f wronly+creat "$mnt/6" : pwrite f 0 10 : close f)" '0, 10, 0'
+has 'and the descriptor is taken' "$(hand_over)" '{"fdset-id":5,"fd":*}'
+is 'and given back' "$(answer_to remove-fd '{"fdset-id":5}')" '{"return":{}}'
+rm "$mnt/6"
+ok 'nothing is left of either' wait_for 'descriptors' descriptors_are_at_most "$idle"
 ends_cleanly
 done_testing
