@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * export and import. An export is written under a temporary name, synced and
- * renamed, so the final name never has half a file; the daemon copies, so that
- * blocks can be shared, and where there is no control socket it goes through
- * the mount. Holes stay holes both ways.
+ * export and import. An export is written into a file without a name, synced,
+ * and then gets its name, which so never has half a file, and nothing is left
+ * behind by an export that is killed. Where a filesystem has no such files it is
+ * FILE.PID.part until then. The daemon copies, so that blocks can be
+ * shared, and where there is no control socket it goes through the mount. Holes
+ * stay holes both ways.
  */
 #include "config.h"
 #include "core/error.h"
@@ -104,35 +106,65 @@ static gboolean export_to(FsCtl *ctl, int fd, const char *name, GError **error)
     return node != NULL;
 }
 
-/* The directory too: the name is to survive a crash. */
-static gboolean finish_file(int fd, const char *temporary, const char *path, GError **error)
+/* The name that an export has until it is whole; with O_TMPFILE only for the time of a rename. */
+static char *temporary_name(const char *path)
 {
-    g_autofree char *directory = g_path_get_dirname(path);
+    return g_strdup_printf("%s.%d.part", path, getpid());
+}
+
+/* *named: it has its temporary name already. */
+static int make_file(const char *directory, const char *temporary, gboolean *named, GError **error)
+{
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    *named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    if (*named)
+        fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        fdset_error_set_errno(error, errno, "%s: cannot make it", temporary);
+    return fd;
+}
+
+/* linkat() cannot replace a file, rename() can. */
+static gboolean give_name(int fd, const char *temporary)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+
+    return linkat(AT_FDCWD, link, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* The directory too: the name is to survive a crash. */
+static gboolean finish_file(int fd, gboolean named, const char *directory, const char *temporary,
+                            const char *path, GError **error)
+{
     autofd dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fsync(fd) == 0 && rename(temporary, path) == 0 && dirfd >= 0 && fsync(dirfd) == 0)
+    if (fsync(fd) == 0 && (named || give_name(fd, temporary)) && rename(temporary, path) == 0 &&
+        dirfd >= 0 && fsync(dirfd) == 0)
         return TRUE;
     fdset_error_set_errno(error, errno, "%s: cannot finish the file", path);
+    unlink(temporary);
     return FALSE;
 }
 
 gboolean fs_ctl_export(FsCtl *ctl, GError **error)
 {
     const char *path = ctl->operands[1];
-    g_autofree char *temporary = g_strdup_printf("%s.%d.part", path, getpid());
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autofree char *temporary = temporary_name(path);
     autofd fd = -1;
+    gboolean named;
     guint32 id;
 
     if (!fs_ctl_id(ctl, 0, &id, error))
         return FALSE;
-    fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        fdset_error_set_errno(error, errno, "%s: cannot make it", temporary);
+    fd = make_file(directory, temporary, &named, error);
+    if (fd < 0)
         return FALSE;
-    }
-    if (export_to(ctl, fd, temporary, error) && finish_file(fd, temporary, path, error))
-        return TRUE;
-    unlink(temporary);
+    if (export_to(ctl, fd, path, error))
+        return finish_file(fd, named, directory, temporary, path, error);
+    if (named)
+        unlink(temporary);
     return FALSE;
 }
 

@@ -37,6 +37,55 @@ is 'it has the name it should have and no other' "$(find . -name 'out[^p]*' -o -
 is 'verify' "$(ctl verify 7 | sed 's/[0-9]* blocks/N blocks/')" '7: all N blocks match their digests'
 is 'wait --durable' "$(ctl wait 7 --durable --timeout 5)" '7: durable, 2.2 MiB'
 
+# The daemon is stopped, so the export cannot end; then its client is killed.
+kill_export() {
+    kill -s STOP "$daemon_pid"
+    spawn export_pid export.log "$top_builddir/fs/fdsetctl" -s "$socket" export 7 exports/killed
+    wait_for 'it to have begun' has_begun "$export_pid"
+    put_down "$export_pid"
+    kill -s CONT "$daemon_pid"
+    wait "$export_pid" 2>/dev/null
+    forget "$export_pid"
+}
+has_begun() {
+    [[ $(readlink "/proc/$1/fd/"*) == *"/exports/"* ]]
+}
+mkdir exports
+kill_export
+is 'an export that is killed leaves nothing behind' "$(ls -A exports)" ''
+has 'the daemon goes on' "$(ctl wait 7)" '7: durable*'
+
+if command -v strace >/dev/null && [ "$(id -u)" -eq 0 ]; then
+    traced_export() {
+        spawn strace_pid strace.log strace -f -qq -e trace=copy_file_range -o trace -p "$daemon_pid"
+        wait_for 'strace' is_traced && ctl export 7 out5 && end_process "$strace_pid" INT &&
+            cmp stream out5
+    }
+    is_traced() {
+        ! grep -q '^TracerPid:	0$' "/proc/$daemon_pid/status"
+    }
+    ok 'an export is traced' traced_export
+    has 'the kernel copies it, and shares blocks where it can' "$(grep -c 'copy_file_range.* = [1-9]' trace)" '[1-9]*'
+else
+    skip 'the kernel copies an export' 'not root, or no strace'
+fi
+
+mkdir small
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m none small 2>/dev/null; then
+    mounts+=("$dir/small")
+    fails 'an export without space' 1 '*No space left on device*' export 7 small/out
+    is 'leaves nothing behind' "$(ls -A small)" ''
+    umount small
+else
+    skip 'an export without space' 'no tmpfs can be mounted'
+fi
+
+for command in 'wait 7' 'wait 7 --durable' 'show 7'; do
+    # shellcheck disable=SC2086 # words
+    has "$command --json" "$(ctl --json $command | tr -d ' \n')" '{"fdset-id":7,"state":"durable",*}'
+done
+has 'verify --json' "$(ctl --json verify 7 | tr -d ' \n')" '{"fdset-id":7,"ok":true,"blocks":*}'
+
 truncate -s 300M sparse
 dd if=stream of=sparse conv=notrunc status=none
 fails 'import of a file that is no whole stream' 6 'fdset 8: is partial: *' import 8 sparse
@@ -56,14 +105,33 @@ if command -v script >/dev/null; then
     has 'a terminal sees a screen' \
         "$(TERM=xterm bounded script -qec "$top_builddir/fs/fdsetctl -m $mnt watch --count 1 --interval 0.1" /dev/null </dev/null)" \
         $'\033[[]H\033[[]J''SET *'
+    has 'and how far an import is' \
+        "$(TERM=xterm bounded script -qec "$top_builddir/fs/fdsetctl -m $mnt import 12 stream" /dev/null </dev/null)" \
+        '*import: 1.0 MiB of 2.2 MiB (46 %)*12: durable, 2.2 MiB*'
+    ctl rm 12
 else
     skip 'a terminal sees a screen' 'script is not installed'
+    skip 'and how far an import is' 'script is not installed'
 fi
 
 sys open f rdwr "$mnt/7" >/dev/null
 fails 'no such set' 3 'fdset 9: no such set' show 9
 fails 'not a number' 2 'x: is not the number of a set*' show x
 fails 'no such command' 2 'nonsense: there is no such command*' nonsense
+if command -v socat >/dev/null; then
+    # It greets, reads what is asked, and goes.
+    printf '#!/bin/sh\necho "{\\"QMP\\":{}}"; head -c 10 >/dev/null\n' >deaf.sh
+    chmod +x deaf.sh
+    spawn deaf_pid deaf.log socat UNIX-LISTEN:"$dir/deaf" \
+        SYSTEM:"$dir/deaf.sh"
+    wait_for 'a socket' test -S "$dir/deaf"
+    is 'a daemon that closes the connection' \
+        "$(bounded "$top_builddir/fs/fdsetctl" -s "$dir/deaf" ls 2>&1 | tail -n 1; echo "${PIPESTATUS[0]}")" \
+        $'fdsetctl: the daemon has closed the connection\n1'
+    end_process "$deaf_pid"
+else
+    skip 'a daemon that closes the connection' 'socat is not installed'
+fi
 fails 'no operand' 2 'show: an operand is missing*' show
 fails 'an option of another command' 2 'ls: does not take one of these options*' ls --durable
 fails 'no such directory' 3 '*nowhere/out.*.part: cannot make it*' export 7 nowhere/out
@@ -87,6 +155,9 @@ damage 7 $((4096 * 30))
 fails 'verify of a damaged set' 6 '*block 30 *1 of * blocks do not match*' verify 7
 fails 'export of a damaged set' 6 '*block 30 *does not match its digest*' export 7 out2
 is 'leaves no file, not even half a one' "$(echo out2*)" 'out2*'
+echo old >out3
+fails 'export of it over a file' 6 '*block 30 *does not match its digest*' export 7 out3
+is 'leaves that as it was' "$(cat out3*)" old
 ok 'reset' ctl reset 7
 is 'makes it empty' "$(stat -c %s "$mnt/7")" 0
 ok 'rm takes several' ctl rm 7 8 10
