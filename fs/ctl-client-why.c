@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What helps, by the rule that was broken (core/rules.c and others that report). */
+/*
+ * What helps, by the rule that was broken (core/rules.c and others that report).
+ * A name that ends in '-' is for all rules that begin so and stand not above it.
+ */
 static const struct {
     const char *rule;
     const char *advice;
@@ -42,6 +45,27 @@ static const struct {
     {"v4-reader-direct", "Mount with rules=qemu for QEMU 9.1 and later."},
     {"reader-with-direct", "Set migration parameter direct-io off, or mount with dio=auto."},
     {"create", "Make the set first, or mount with create=yes."},
+    {"fd-is-destination", "For a VMM to save to: fdsetctl add-fd M FILE, under another number M, "
+                          "or remove-fd N first."},
+    {"fd-is-source", "For a VMM to restore from: fdsetctl remove-fd N, then add-fd --destination N "
+                     "with the same FILEs."},
+    {"fd-none", "The manager took its descriptors back: fdsetctl add-fd N FILE hands new ones "
+                "over."},
+    {"fd-no-direct", "fdsetctl add-fd --direct N FILE opens one of its descriptors with O_DIRECT."},
+    {"fd-no-direct-reader", "fdsetctl add-fd --destination --direct N FILE hands over both."},
+    {"fd-no-match-direct", "fdsetctl add-fd --direct N FILE opens one of its descriptors with "
+                           "O_DIRECT. Or set migration parameter direct-io off."},
+    {"fd-no-match-direct-reader", "fdsetctl add-fd --destination --direct N FILE hands over both. "
+                                  "Or set migration parameter direct-io off."},
+    {"fd-missing-file", "fdsetctl add-fd --destination N with every FILE of the save: they are "
+                        "known again by their inodes."},
+    {"fd-own-mount", "A manager that has MOUNT/N open passes that to the VMM itself."},
+    {"fd-unknown-map", "The store does not have the block map of this save: serve the one it was "
+                       "made with."},
+    {"fd-has-save", "fdsetctl reset N makes room for another save, fdsetctl rm N forgets the set; "
+                    "files are never removed."},
+    {"fd-", "fdsetctl show N lists what the set has, remove-fd N takes it out, and add-fd "
+            "[--destination] [--direct] N FILE opens FILE as the rules ask."},
     {"failure", "This is no rule but a failure: look at the disk under the store (space, errors), "
                 "then fdsetctl verify N."},
 };
@@ -49,7 +73,8 @@ static const struct {
 static const char *advice_for(const char *rule)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(advices); i++)
-        if (strcmp(advices[i].rule, rule) == 0)
+        if (strcmp(advices[i].rule, rule) == 0 ||
+            (g_str_has_suffix(advices[i].rule, "-") && g_str_has_prefix(rule, advices[i].rule)))
             return advices[i].advice;
     return NULL;
 }

@@ -109,6 +109,13 @@ while read -r rule; do
 done < <(strings_in core/rules.c '.*EACCES, "\([a-z-]*\)".*' &&
     strings_in core/rules.c '.*EBUSY, "\([a-z-]*\)".*')
 is 'fdsetctl why has advice for every rule' "${gone:-}" ''
+# Those of descriptors have some of their own and one for all the others.
+gone=
+while read -r rule; do
+    grep -qF "\"$rule\"" "$top_srcdir"/core/{fdrules,set-fds}.c || gone+=" $rule"
+done < <(strings_in fs/ctl-client-why.c '^ *{"\(fd-[a-z-]*[a-z]\)",.*')
+is 'and none for a rule that is not there' "$gone" ''
+has 'rules about descriptors have advice, too' "$(strings_in fs/ctl-client-why.c '^ *{"\(fd-\)",.*')" 'fd-'
 if command -v podchecker >/dev/null; then
     ok 'fdsetctl: the man page is valid POD' podchecker -warnings "$pod"
 else
