@@ -64,6 +64,11 @@ has_header() {
     [ -e "/usr/include/$1" ]
 }
 
+# has_python_module MODULE: of Debian's own Python, whatever stands before it in PATH.
+has_python_module() {
+    /usr/bin/python3 -c "import $1" 2>/dev/null
+}
+
 # PACKAGE PROBE ARGUMENT: the package is missing when the probe fails.
 # shellcheck disable=SC2034 # for the scripts
 build_needs=(
