@@ -12,8 +12,12 @@
  * on its way (asynchronous, a few microseconds). Settling: the stream is parsed.
  * Conflict: a channel that has not written yet and is unlike the one being
  * opened may be a second VMM's main channel, whose truncation will expel it.
+ * Return: what looks like a manager that comes back to its header, to a VMM that
+ * has flushed and keeps its descriptors; libvirt's saves would all take CLOSING
+ * longer.
  */
 #define CLOSING_WAIT (1 * G_TIME_SPAN_SECOND)
+#define RETURN_WAIT (100 * G_TIME_SPAN_MILLISECOND)
 #define SETTLING_WAIT (20 * G_TIME_SPAN_SECOND)
 #define CONFLICT_WAIT (200 * G_TIME_SPAN_MILLISECOND)
 
@@ -23,16 +27,6 @@ static gboolean all_flushed(const FdsetSet *set)
         if (!((const FdsetHandle *)set->writers->pdata[i])->flushed)
             return FALSE;
     return set->writers->len > 0 && !set->shared->policy->one_thread;
-}
-
-static void wait_until_settled(FdsetSet *set)
-{
-    gint64 closing = g_get_monotonic_time() + CLOSING_WAIT;
-    gint64 settling = g_get_monotonic_time() + SETTLING_WAIT;
-
-    while (all_flushed(set) || set->settling)
-        if (!g_cond_wait_until(&set->changed, &set->lock, set->settling ? settling : closing))
-            break;
 }
 
 /* Writers that are not the main channel; *first is the first of them, or NULL. */
@@ -67,6 +61,18 @@ static FdsetOpen facts_of(const FdsetSet *set, int flags)
                                : FDSET_PEER_PLAIN,
         .n_readers = set->n_readers,
     };
+}
+
+static void wait_until_settled(FdsetSet *set, int flags)
+{
+    FdsetOpen open = facts_of(set, flags);
+    gint64 closing = g_get_monotonic_time() +
+                     (fdset_rules_is_manager(&open) ? RETURN_WAIT : CLOSING_WAIT);
+    gint64 settling = g_get_monotonic_time() + SETTLING_WAIT;
+
+    while (all_flushed(set) || set->settling)
+        if (!g_cond_wait_until(&set->changed, &set->lock, set->settling ? settling : closing))
+            break;
 }
 
 /* The rules' verdict; a conflict with a channel that never wrote is given time to resolve. */
@@ -250,7 +256,7 @@ static int open_locked(FdsetHandle *handle, int flags)
     gboolean secondary;
     int r;
 
-    wait_until_settled(set);
+    wait_until_settled(set, flags);
     r = check_usable(set, flags);
     if (r < 0)
         return r;
