@@ -145,10 +145,41 @@ act vm open main wronly+creat "$mnt/10" >/dev/null
 act vm pwrite main 0 1000 >/dev/null
 fails 'reset of a set that is written' 4 '*is being written*' reset 10
 has 'watch shows the channel' "$(ctl watch --count 2 --interval 0.2)" '*10 *writing *ch-000 *1000 bytes*'
+# A channel that writes all the time, into one place.
+write_on() {
+    { echo "open f wronly+creat $mnt/20" && yes 'pwrite f 0 65536'; } | "$top_builddir/t/sys"
+}
+spawn load_pid /dev/null write_on
+wait_for 'it to write' state_is_one_of 20 writing
+has 'watch shows how fast a channel is' "$(ctl watch --count 3 --interval 0.3 | grep ' ch-000 ' | grep '^20 ' | tail -n 1)" \
+    '20 *writing *ch-000 *[1-9]*iB/s*'
+kill_children "$load_pid"
+end_process "$load_pid"
+wait_for 'it to settle' state_is_one_of 20 partial
+ctl --json watch --count 2 --interval 0.5 >watched &
+watching=$!
+wait_for 'a look' grep -qs 20 watched
+sys open f rdwr "$mnt/20" >/dev/null
+wait "$watching"
+has 'watch shows events' "$(tr -d ' \n' <watched)" '*OPEN_REFUSED*'
+ctl rm 20
 fails 'wait gives up' 4 '*the timeout has passed' wait 10 --timeout 0.1
 end_actor vm
 fails 'a partial set is not waited for' 6 '*fdset 10: is partial*' wait 10
 
+# What bash offers behind "fdsetctl WORD...".
+# shellcheck disable=SC2034 # bash's own names
+completed() {
+    PATH=$top_builddir/fs:$PATH
+    # shellcheck source=completions/fdsetctl
+    . "$top_srcdir/completions/fdsetctl"
+    COMP_WORDS=(fdsetctl "$@") COMP_CWORD=$#
+    _fdsetctl
+    echo "${COMPREPLY[*]}"
+}
+is 'bash completes the numbers of sets' "$(completed -m "$mnt" show '')" '7 8 10'
+is 'and those that begin so' "$(completed -m "$mnt" rm 1)" 10
+has 'and options' "$(completed -m "$mnt" wait 7 --d)" '--durable*'
 ok 'seal' ctl seal 7
 has 'a sealed set is shown as such' "$(ctl ls | tail -n +2 | head -n 1)" '7 *durable,sealed *'
 damage 7 $((4096 * 30))
