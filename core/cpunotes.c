@@ -13,9 +13,10 @@
 #define N_CRS 5
 #define NT_PRSTATUS 1
 #define NT_QEMU 0
-#define PRSTATUS_BYTES 336
 #define PRSTATUS_PID 32
 #define PRSTATUS_REGS 112
+#define PRSTATUS_TAIL 8 /* pr_fpvalid and padding */
+#define AARCH32 0x10    /* in PSTATE: the registers are the 32-bit ones */
 #define QEMU_STATE_VERSION 1
 /* 4096 vCPUs are what QEMU's machines take at most. */
 #define CPUS_MAX 4096
@@ -116,8 +117,22 @@ void fdset_cpunotes_append(GByteArray *notes, const char *name, guint32 type, gc
     fdset_bytes_zeros(notes, (4 - len % 4) % 4);
 }
 
-/* struct elf_prstatus of Linux on x86-64: the registers in the order of user_regs_struct. */
-static void append_prstatus(GByteArray *notes, const Cpu *cpu, guint32 pid)
+/* struct elf_prstatus of Linux on 64-bit machines: only the registers' number and order differ. */
+static void append_prstatus(GByteArray *notes, const guint64 *values, gsize n, guint32 pid)
+{
+    g_autoptr(GByteArray) desc = g_byte_array_new();
+
+    fdset_bytes_zeros(desc, PRSTATUS_PID);
+    fdset_bytes_le32(desc, pid);
+    fdset_bytes_zeros(desc, PRSTATUS_REGS - PRSTATUS_PID - 4);
+    for (gsize i = 0; i < n; i++)
+        fdset_bytes_le64(desc, values[i]);
+    fdset_bytes_zeros(desc, PRSTATUS_TAIL);
+    fdset_cpunotes_append(notes, "CORE", NT_PRSTATUS, desc->data, desc->len);
+}
+
+/* The order of user_regs_struct. */
+static void append_x86_prstatus(GByteArray *notes, const Cpu *cpu, guint32 pid)
 {
     const guint64 *regs = cpu->regs;
     const Segment *segs = cpu->segs;
@@ -130,15 +145,8 @@ static void append_prstatus(GByteArray *notes, const Cpu *cpu, guint32 pid)
         segs[SS].selector, segs[FS].base,     segs[GS].base,     segs[DS].selector,
         segs[ES].selector, segs[FS].selector, segs[GS].selector,
     };
-    g_autoptr(GByteArray) desc = g_byte_array_new();
 
-    fdset_bytes_zeros(desc, PRSTATUS_PID);
-    fdset_bytes_le32(desc, pid);
-    fdset_bytes_zeros(desc, PRSTATUS_REGS - PRSTATUS_PID - 4);
-    for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
-        fdset_bytes_le64(desc, values[i]);
-    fdset_bytes_zeros(desc, PRSTATUS_BYTES - desc->len);
-    fdset_cpunotes_append(notes, "CORE", NT_PRSTATUS, desc->data, desc->len);
+    append_prstatus(notes, values, G_N_ELEMENTS(values), pid);
 }
 
 static void append_segment(GByteArray *desc, const Segment *segment)
@@ -174,33 +182,102 @@ static void append_qemu(GByteArray *notes, const Cpu *cpu)
     fdset_cpunotes_append(notes, "QEMU", NT_QEMU, desc->data, desc->len);
 }
 
-static GArray *find_cpus(const FdsetDevices *devices)
+/* --- CPUs whose notes are an array of registers and the program counter --- */
+
+/* Arm and RISC-V: the order of user_pt_regs and user_regs_struct there. */
+static const struct {
+    const char *array; /* of REGISTERS in the section */
+    guint first;       /* of them that is in the note */
+    gboolean pc_first; /* else it stands behind them */
+    const char *flags; /* bytes behind the program counter, or NULL */
+} layouts[] = {
+    {"env.xregs", 0, FALSE, "cpsr"},
+    {"env.gpr", 1, TRUE, NULL},
+};
+
+#define REGISTERS 32
+
+static gboolean get_flags(JsonNode *state, const char *name, guint64 *value)
 {
-    GArray *cpus = g_array_new(FALSE, TRUE, sizeof(Cpu));
+    const char *const path[] = {name, NULL};
+    g_autoptr(GBytes) bytes = fdset_vmstate_bytes(fdset_vmstate_find(state, path));
+    const guint8 *data;
 
-    for (gsize i = 0; i < fdset_devices_count(devices) && cpus->len < CPUS_MAX; i++) {
-        gsize budget = 100000;
-        g_autoptr(JsonNode) state = NULL;
-        Cpu cpu;
+    if (bytes == NULL || g_bytes_get_size(bytes) != 4)
+        return FALSE;
+    data = g_bytes_get_data(bytes, NULL);
+    *value = (guint64)data[0] << 24 | (guint64)data[1] << 16 | (guint64)data[2] << 8 | data[3];
+    return TRUE;
+}
 
-        if (strcmp(fdset_devices_section(devices, i)->name, CPU_SECTION) != 0)
-            continue;
-        state = fdset_devices_decode(devices, i, &budget, NULL);
-        if (state != NULL && get_cpu(state, &cpu))
-            g_array_append_val(cpus, cpu);
+/* How many registers of layout 'i' go to 'values', or 0 when this is no such CPU. */
+static gsize get_registers(JsonNode *state, gsize i, guint64 *values)
+{
+    JsonArray *array = get_array(state, layouts[i].array, REGISTERS);
+    gsize n = 0;
+    guint64 pc;
+
+    if (array == NULL || !get_number(state, "env.pc", &pc))
+        return 0;
+    if (layouts[i].pc_first)
+        values[n++] = pc;
+    for (guint r = layouts[i].first; r < REGISTERS; r++) {
+        if (!fdset_vmstate_number(json_array_get_element(array, r), &values[n++]))
+            return 0;
     }
-    return cpus;
+    if (!layouts[i].pc_first)
+        values[n++] = pc;
+    if (layouts[i].flags != NULL &&
+        (!get_flags(state, layouts[i].flags, &values[n]) || (values[n++] & AARCH32) != 0))
+        return 0;
+    return n;
+}
+
+static gboolean append_plain(GByteArray *notes, JsonNode *state, guint32 pid)
+{
+    guint64 values[REGISTERS + 2];
+
+    for (gsize i = 0; i < G_N_ELEMENTS(layouts); i++) {
+        gsize n = get_registers(state, i, values);
+
+        if (n > 0) {
+            append_prstatus(notes, values, n, pid);
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* --- all of them --- */
+
+/* What one section gives: a note of Linux, and on x86 one of QEMU. FALSE for nothing. */
+static gboolean append_cpu(GByteArray *notes, GByteArray *others, JsonNode *state, guint32 pid)
+{
+    Cpu cpu;
+
+    if (!get_cpu(state, &cpu))
+        return append_plain(notes, state, pid);
+    append_x86_prstatus(notes, &cpu, pid);
+    append_qemu(others, &cpu);
+    return TRUE;
 }
 
 GBytes *fdset_cpunotes_new(const FdsetDevices *devices, guint *count)
 {
-    g_autoptr(GArray) cpus = find_cpus(devices);
     GByteArray *notes = g_byte_array_new();
+    g_autoptr(GByteArray) others = g_byte_array_new();
 
-    for (guint i = 0; i < cpus->len; i++)
-        append_prstatus(notes, &g_array_index(cpus, Cpu, i), i + 1);
-    for (guint i = 0; i < cpus->len; i++)
-        append_qemu(notes, &g_array_index(cpus, Cpu, i));
-    *count = cpus->len;
+    *count = 0;
+    for (gsize i = 0; i < fdset_devices_count(devices) && *count < CPUS_MAX; i++) {
+        gsize budget = 100000;
+        g_autoptr(JsonNode) state = NULL;
+
+        if (strcmp(fdset_devices_section(devices, i)->name, CPU_SECTION) != 0)
+            continue;
+        state = fdset_devices_decode(devices, i, &budget, NULL);
+        if (state != NULL && append_cpu(notes, others, state, *count + 1))
+            (*count)++;
+    }
+    g_byte_array_append(notes, others->data, others->len);
     return g_byte_array_free_to_bytes(notes);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cpunotes.h - the state of the CPUs as ELF notes, as dump-guest-memory writes
- * them: for each an NT_PRSTATUS of Linux (name "CORE", type 1), then for each
- * one of QEMU (name "QEMU", type 0, QEMUCPUState version 1 in QEMU
- * target/i386/arch_dump.c).
+ * them: for each an NT_PRSTATUS of Linux (name "CORE", type 1), then on x86-64
+ * for each one of QEMU (name "QEMU", type 0, QEMUCPUState version 1 in QEMU
+ * target/i386/arch_dump.c). Floating point registers are not in them.
  *
- * From the "cpu" sections of x86-64, decoded with the stream's description;
- * other CPUs have no notes.
+ * From the "cpu" sections of x86-64, arm64 and riscv64, decoded with the
+ * stream's description; other CPUs, and Arm's in a 32-bit state, have none.
  */
 #ifndef FDSET_CPUNOTES_H
 #define FDSET_CPUNOTES_H

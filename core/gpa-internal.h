@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gpa-internal.h - what gpa.c (the map) and gpa-machines.c (the rules) share, and nobody else. */
+/*
+ * gpa-internal.h - what gpa.c (the map), gpa-machines.c (memory) and gpa-roms.c
+ * (ROM and flash) share, and nobody else.
+ */
 #ifndef FDSET_GPA_INTERNAL_H
 #define FDSET_GPA_INTERNAL_H
 
@@ -12,6 +15,29 @@ struct FdsetGpa {
     GStringChunk *texts; /* owned; the ranges' 'how' */
 };
 
+#define FDSET_GPA_4G G_GUINT64_CONSTANT(0x100000000)
+
+/* What the memory map of a type of machine is made of. */
+typedef struct {
+    const char *prefix; /* of the machine's name */
+    const char *memory; /* the block of its memory where no backend was named */
+    const char *always; /* another block of its own to know it by; NULL: the prefix will do */
+    FdsetArch arch;
+    guint64 base;      /* address of memory */
+    guint64 threshold; /* from this size on it is split ... */
+    guint64 low;       /* ... here: what is behind lies at 4 GiB. 0: never */
+    gboolean has_pam;
+} FdsetMachine;
+
+/* What the rules work with; all borrowed. */
+typedef struct {
+    FdsetGpa *gpa;
+    FdsetRam *ram;
+    const FdsetChipset *chipset;
+    const FdsetMachine *machine;
+    const char *name; /* of the machine */
+} FdsetDerivation;
+
 /*
  * Puts those parts of 'range' into the map that nothing covers yet: what comes
  * first wins. 'how' is copied. A range without a block keeps its place free.
@@ -22,5 +48,11 @@ void fdset_gpa_note(FdsetGpa *gpa, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Places what the machine's rules know. */
 void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetChipset *chipset);
+
+/* Places ROM and flash, and keeps free what is a window over memory. */
+void fdset_gpa_place_roms(const FdsetDerivation *derivation);
+
+/* Whether this name is that of a ROM or flash with a fixed place. */
+gboolean fdset_gpa_is_rom(const char *name);
 
 #endif

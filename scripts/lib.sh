@@ -257,6 +257,18 @@ need_qemu() {
     has_qemu
 }
 
+has_other_qemus() {
+    is_at_least "$qemu_oldest" "$(QEMU=qemu-system-aarch64 qemu_version)" &&
+        is_at_least "$qemu_oldest" "$(QEMU=qemu-system-riscv64 qemu_version)"
+}
+
+# need_other_qemus: the same for the machines of Arm and RISC-V.
+need_other_qemus() {
+    has_other_qemus ||
+        install_newer "1:$qemu_oldest" qemu-system-arm qemu-system-riscv || return 1
+    has_other_qemus
+}
+
 # need_libvirt: the same.
 need_libvirt() {
     if has_libvirt; then

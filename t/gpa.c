@@ -218,8 +218,7 @@ static const Case cases[] = {
      {FALSE, 0, 0, TRUE, {0x00, 0x33, 0x30, 0x33, 0x33, 0x33, 0x33}},
      {NULL},
      LOW("0xc8000") " 0xc8000+0x4000=pc.rom@0x8000 0xcc000+0x24000=pc.ram@0xcc000 "
-                    "0xf0000+0x4000=pc.bios@0x30000 0xf4000+0x4000=pc.bios@0x34000 "
-                    "0xf8000+0x4000=pc.bios@0x38000 0xfc000+0x4000=pc.bios@0x3c000 "
+                    "0xf0000+0x10000=pc.bios@0x30000 "
                     "0x100000+0x3f00000=pc.ram@0x100000 0xfffc0000+0x40000=pc.bios@0x0",
      FDSET_ARCH_X86_64,
      0},
@@ -293,6 +292,22 @@ static const Case cases[] = {
      {0},
      {NULL},
      "0x80000000+0x140000000=riscv_virt_board.ram@0x0",
+     FDSET_ARCH_RISCV64,
+     0},
+    {"arm virt with backends is known by its flash",
+     "virt-10.0",
+     {{"m1", MIB}, {"virt.flash0", 4096}, {"m0", MIB}},
+     {0},
+     {NULL},
+     "0x0+0x1000=virt.flash0@0x0 0x40000000+0x100000=m0@0x0 0x40100000+0x100000=m1@0x0",
+     FDSET_ARCH_AARCH64,
+     0},
+    {"riscv virt with a backend is known by its ROM",
+     "virt",
+     {{"mem", MIB}, {"riscv_virt_board.mrom", 0xf000}},
+     {0},
+     {NULL},
+     "0x1000+0xf000=riscv_virt_board.mrom@0x0 0x80000000+0x100000=mem@0x0",
      FDSET_ARCH_RISCV64,
      0},
     {"another virt is not known",
