@@ -63,7 +63,7 @@ static FdsetOpen facts_of(const FdsetSet *set, int flags)
     };
 }
 
-static void wait_until_settled(FdsetSet *set, int flags)
+void fdset_set_wait_until_settled(FdsetSet *set, int flags)
 {
     FdsetOpen open = facts_of(set, flags);
     gint64 closing = g_get_monotonic_time() +
@@ -256,7 +256,7 @@ static int open_locked(FdsetHandle *handle, int flags)
     gboolean secondary;
     int r;
 
-    wait_until_settled(set, flags);
+    fdset_set_wait_until_settled(set, flags);
     r = check_usable(set, flags);
     if (r < 0)
         return r;

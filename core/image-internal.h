@@ -76,9 +76,6 @@ int fdset_image_adopt_header(FdsetImage *image, FdsetChannel *channel, guint64 e
 /* Opens what the options say of a manager's one file. */
 gboolean fdset_image_open_file(FdsetImage *image, const FdsetImageOptions *options, GError **error);
 
-/* The channel with this number, or NULL. */
-FdsetChannel *fdset_image_channel(FdsetImage *image, guint16 number);
-
 /* Keeps the reason for -EIO and returns -EIO. */
 int fdset_image_fail(FdsetImage *image, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

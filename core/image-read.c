@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "core/image-internal.h"
-#include "core/scratch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -191,27 +190,43 @@ gint64 fdset_image_seek_blocks(FdsetImage *image, guint64 offset, gboolean data)
     return (gint64)MIN(size, MAX(offset, (guint64)block * FDSET_BLOCK_SIZE));
 }
 
-/* For parsers, which read any range: whole blocks through a buffer. */
-static gssize source_pread(gpointer opaque, gpointer buf, gsize len, guint64 offset)
+/* As fdset_image_pread(), no further than one block or the whole ones of a batch. */
+static gssize read_some(FdsetImage *image, guint8 *buf, gsize len, guint64 offset)
 {
-    FdsetImage *image = opaque;
-    guint8 *blocks = fdset_scratch();
+    guint8 block[FDSET_BLOCK_SIZE];
+    gsize before = offset % FDSET_BLOCK_SIZE;
+    gconstpointer data;
+    gssize got;
+
+    if (before == 0 && len >= FDSET_BLOCK_SIZE) {
+        len = MIN(len / FDSET_BLOCK_SIZE, FDSET_BATCH_BLOCKS) * FDSET_BLOCK_SIZE;
+        return fdset_image_read(image, buf, len, offset, FALSE, &data);
+    }
+    got = fdset_image_read(image, block, MIN(len, FDSET_BLOCK_SIZE - before), offset, FALSE, &data);
+    if (got > 0)
+        memcpy(buf, data, (gsize)got);
+    return got;
+}
+
+gssize fdset_image_pread(FdsetImage *image, gpointer buf, gsize len, guint64 offset)
+{
     gsize done = 0;
 
     while (done < len) {
-        guint64 at = offset + done;
-        gsize room = FDSET_BATCH_BLOCKS * FDSET_BLOCK_SIZE - at % FDSET_BLOCK_SIZE;
-        gconstpointer data;
-        gssize got = fdset_image_read(image, blocks, MIN(len - done, room), at, FALSE, &data);
+        gssize got = read_some(image, (guint8 *)buf + done, len - done, offset + done);
 
         if (got < 0)
             return got;
         if (got == 0)
             break;
-        memcpy((guint8 *)buf + done, data, (gsize)got);
         done += (gsize)got;
     }
     return (gssize)done;
+}
+
+static gssize source_pread(gpointer opaque, gpointer buf, gsize len, guint64 offset)
+{
+    return fdset_image_pread(opaque, buf, len, offset);
 }
 
 void fdset_image_source(FdsetImage *image, FdsetSource *source, const char *name)

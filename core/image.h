@@ -63,6 +63,9 @@ FdsetChannel *fdset_image_adopt_channel(FdsetImage *image, int fd, GError **erro
 /* The channel over this file of a manager, or NULL; borrowed. */
 FdsetChannel *fdset_image_external_channel(FdsetImage *image, guint64 device, guint64 inode);
 
+/* The channel with this number, or NULL; belongs to the image. */
+FdsetChannel *fdset_image_channel(FdsetImage *image, guint16 number);
+
 /* Of FdsetChannelInfo, as they are now; caller unrefs. */
 GPtrArray *fdset_image_channels(FdsetImage *image);
 
@@ -99,6 +102,12 @@ gsize fdset_image_span(gsize len, guint64 offset);
  */
 gssize fdset_image_read(FdsetImage *image, gpointer buf, gsize len, guint64 offset, gboolean direct,
                         gconstpointer *data);
+
+/*
+ * Reads exactly the range asked for, of any alignment, into any buffer; through
+ * the page cache. Returns as fdset_image_read().
+ */
+gssize fdset_image_pread(FdsetImage *image, gpointer buf, gsize len, guint64 offset);
 
 /* The next offset with data, or hole, as lseek(2) counts them; -ENXIO behind the end. */
 gint64 fdset_image_seek(FdsetImage *image, guint64 offset, gboolean data);

@@ -52,12 +52,25 @@ static gboolean read_libvirt(FdsetInspection *inspection, guint64 *start, GError
     }
 }
 
+/* Where the stream is known: what lies in front is told when it is the header of this stream. */
+static void look_in_front(FdsetInspection *inspection, guint64 start)
+{
+    g_autoptr(FdsetLibvirt) header = NULL;
+
+    if (start > 0 && fdset_libvirt_probe(inspection->source))
+        header = fdset_libvirt_read(inspection->source, NULL);
+    if (header != NULL && fdset_libvirt_stream_offset(header) == start)
+        inspection->libvirt = g_steal_pointer(&header);
+}
+
 static gboolean find_stream(FdsetInspection *inspection, const FdsetInspectionOptions *options,
                             guint64 *start, GError **error)
 {
     *start = options->offset;
-    if (options->has_offset)
+    if (options->has_offset) {
+        look_in_front(inspection, options->offset);
         return TRUE;
+    }
     if (fdset_libvirt_probe(inspection->source))
         return read_libvirt(inspection, start, error);
     *start = 0;

@@ -175,6 +175,25 @@ gssize fdset_memview_pread(const FdsetMemview *view, gpointer buf, gsize len, gu
     return (gssize)len;
 }
 
+static gboolean has_holes(const Segment *segment)
+{
+    return segment->kind == SEGMENT_RAM ||
+           (segment->kind == SEGMENT_SOURCE && segment->of.source->next_data != NULL &&
+            segment->of.source->next_hole != NULL);
+}
+
+/* The first offset >= 'offset' in what the segment is of that is (no) hole, or -errno. */
+static gint64 seek_origin(const Segment *segment, guint64 offset, gboolean data)
+{
+    const FdsetSource *source = segment->of.source;
+
+    if (segment->kind == SEGMENT_SOURCE)
+        return data ? source->next_data(source->opaque, offset)
+                    : source->next_hole(source->opaque, offset);
+    return data ? fdset_ramblock_next_data(segment->of.block, offset)
+                : fdset_ramblock_next_hole(segment->of.block, offset);
+}
+
 /* The first byte at or behind 'at' in the segment that is (no) hole; its length when none is. */
 static gint64 seek_segment(const Segment *segment, guint64 at, gboolean data)
 {
@@ -182,10 +201,9 @@ static gint64 seek_segment(const Segment *segment, guint64 at, gboolean data)
 
     if (segment->kind == SEGMENT_ZEROS)
         return (gint64)(data ? segment->length : at);
-    if (segment->kind != SEGMENT_RAM)
+    if (!has_holes(segment))
         return (gint64)(data ? at : segment->length);
-    found = data ? fdset_ramblock_next_data(segment->of.block, segment->offset + at)
-                 : fdset_ramblock_next_hole(segment->of.block, segment->offset + at);
+    found = seek_origin(segment, segment->offset + at, data);
     if (found == -ENXIO)
         return (gint64)segment->length;
     if (found < 0)
@@ -223,18 +241,42 @@ gint64 fdset_memview_next_hole(const FdsetMemview *view, guint64 offset)
     return seek(view, offset, FALSE);
 }
 
+/* By stepping from hole to hole. */
+static gint64 count_source(const Segment *segment)
+{
+    guint64 at = 0;
+    gint64 total = 0;
+
+    while (at < segment->length) {
+        gint64 data = seek_segment(segment, at, TRUE);
+        gint64 hole = data < (gint64)segment->length && data >= 0
+                          ? seek_segment(segment, (guint64)data, FALSE)
+                          : data;
+
+        if (hole < 0)
+            return hole;
+        total += hole - data;
+        at = (guint64)hole;
+    }
+    return total;
+}
+
+static gint64 count_segment(const Segment *segment)
+{
+    if (segment->kind == SEGMENT_ZEROS)
+        return 0;
+    if (segment->kind == SEGMENT_RAM)
+        return fdset_ramblock_data_bytes(segment->of.block, segment->offset, segment->length);
+    return has_holes(segment) ? count_source(segment) : (gint64)segment->length;
+}
+
 gint64 fdset_memview_data_bytes(const FdsetMemview *view)
 {
     gint64 total = 0;
 
     for (guint i = 0; i < view->segments->len; i++) {
-        const Segment *segment = &g_array_index(view->segments, Segment, i);
-        gint64 part = (gint64)segment->length;
+        gint64 part = count_segment(&g_array_index(view->segments, Segment, i));
 
-        if (segment->kind == SEGMENT_ZEROS)
-            continue;
-        if (segment->kind == SEGMENT_RAM)
-            part = fdset_ramblock_data_bytes(segment->of.block, segment->offset, segment->length);
         if (part < 0)
             return part;
         total += part;

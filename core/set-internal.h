@@ -66,6 +66,12 @@ gboolean fdset_set_save(FdsetSet *set, gboolean durable, GError **error);
 void fdset_set_start_settling(FdsetSet *set);
 
 /*
+ * Waits, bounded, while all writers have flushed and are about to be released, and while the set
+ * settles. 'flags' are those of the open that waits. Lock held.
+ */
+void fdset_set_wait_until_settled(FdsetSet *set, int flags);
+
+/*
  * After loading: settles what a crash left unfinished. 'writer' as for
  * fdset_set_load(). Lock held. Errors: the image cannot be opened.
  */

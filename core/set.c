@@ -213,6 +213,11 @@ guint32 fdset_set_id(const FdsetSet *set)
     return set->id;
 }
 
+guint32 fdset_set_tag(const FdsetSet *set)
+{
+    return set->tag;
+}
+
 /* The sums that go with the manifest; NULL without an error: it has none. */
 static gboolean load_sums(const FdsetSet *set, GBytes **sums, GError **error)
 {

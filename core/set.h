@@ -65,6 +65,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FdsetSet, fdset_set_unref)
 
 guint32 fdset_set_id(const FdsetSet *set);
 
+/* With its number it names this set and no other that has the number later; not after a restart. */
+guint32 fdset_set_tag(const FdsetSet *set);
+
 typedef enum {
     FDSET_STATUS_WRITING,
     FDSET_STATUS_PARTIAL,

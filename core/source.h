@@ -28,6 +28,8 @@ typedef struct {
      * saves reading zeros.
      */
     gint64 (*next_data)(gpointer opaque, guint64 offset);
+    /* Likewise the first one that is in a hole; NULL: it is shown as a file without holes. */
+    gint64 (*next_hole)(gpointer opaque, guint64 offset);
 } FdsetSource;
 
 /*

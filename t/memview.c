@@ -161,6 +161,47 @@ static void test_cut(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(fdset_memview_data_bytes(fixture->view), ==, -EIO);
 }
 
+/* A source of 100 bytes with data at 10 to 20 and 50 to 60. */
+static gint64 patchy_next(guint64 offset, gboolean data)
+{
+    static const guint64 edges[] = {10, 20, 50, 60};
+    gsize i = 0;
+
+    while (i < G_N_ELEMENTS(edges) && edges[i] <= offset)
+        i++;
+    if ((i % 2 == 1) == data)
+        return (gint64)offset;
+    return i < G_N_ELEMENTS(edges) ? (gint64)edges[i] : data ? -ENXIO : 100;
+}
+
+static gint64 patchy_next_data(gpointer opaque, guint64 offset)
+{
+    return patchy_next(offset, TRUE);
+}
+
+static gint64 patchy_next_hole(gpointer opaque, guint64 offset)
+{
+    return patchy_next(offset, FALSE);
+}
+
+static void test_source_holes(void)
+{
+    FdsetSource source = {
+        .size = 100, .next_data = patchy_next_data, .next_hole = patchy_next_hole};
+    g_autoptr(FdsetMemview) view = fdset_memview_new();
+
+    fdset_memview_add_zeros(view, 5);
+    fdset_memview_add_source(view, &source, 15, 40);
+    g_assert_cmpint(fdset_memview_data_bytes(view), ==, 10);
+    g_assert_cmpint(fdset_memview_next_data(view, 0), ==, 5);
+    g_assert_cmpint(fdset_memview_next_hole(view, 5), ==, 10);
+    g_assert_cmpint(fdset_memview_next_data(view, 10), ==, 40);
+    g_assert_cmpint(fdset_memview_next_hole(view, 40), ==, 45);
+    g_assert_cmpint(fdset_memview_next_data(view, 45), ==, -ENXIO);
+    source.next_hole = NULL;
+    g_assert_cmpint(fdset_memview_data_bytes(view), ==, 40);
+}
+
 int main(int argc, char **argv)
 {
     tap_init(argc, argv);
@@ -171,6 +212,8 @@ int main(int argc, char **argv)
     g_test_add("/memview/a file that was cut is an error", Fixture, NULL, set_up, test_cut,
                tear_down);
     g_test_add_func("/memview/no view is larger than a file", test_largest);
+    g_test_add_func("/memview/holes of the source are holes, where it tells both ends",
+                    test_source_holes);
     g_test_add_func("/memview/an empty view has nothing", test_empty);
     return g_test_run();
 }
