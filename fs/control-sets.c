@@ -69,8 +69,10 @@ JsonNode *fs_control_reset(FsControlCall *call, GError **error)
 {
     guint32 id;
 
-    if (fs_control_id(call, &id, error) && fdset_store_reset(call->context->store, id, error))
-        g_info("fdset %u: reset, it is empty now", id);
+    if (!fs_control_id(call, &id, error) || !fdset_store_reset(call->context->store, id, error))
+        return NULL;
+    fs_insides_drop(call->context->insides, id);
+    g_info("fdset %u: reset, it is empty now", id);
     return NULL;
 }
 
@@ -82,9 +84,10 @@ JsonNode *fs_control_remove(FsControlCall *call, GError **error)
     if (!fs_control_id(call, &id, error))
         return NULL;
     r = fdset_store_remove(call->context->store, id);
-    if (r == 0)
+    if (r == 0) {
+        fs_insides_drop(call->context->insides, id);
         g_info("fdset %u: removed", id);
-    else if (r == -ENOENT)
+    } else if (r == -ENOENT)
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_NOT_FOUND, "fdset %u: no such set", id);
     else if (r == -EROFS)
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_DENIED, "fdset %u: this mount is read-only",

@@ -10,25 +10,26 @@ typedef struct {
 struct FsFiles {
     GMutex lock;
     guint64 next;
+    FsInsides *insides;    /* borrowed */
     GHashTable *by_number; /* &entry->number -> Entry, owned */
 };
 
-static void entry_free(gpointer data)
+static void entry_free(FsFiles *files, Entry *entry)
 {
-    Entry *entry = data;
-
     fdset_handle_close(entry->file.handle);
     g_clear_pointer(&entry->file.text, g_bytes_unref);
     g_clear_pointer(&entry->file.names, g_ptr_array_unref);
+    fs_insides_put(files->insides, entry->file.inside);
     g_free(entry);
 }
 
-FsFiles *fs_files_new(void)
+FsFiles *fs_files_new(FsInsides *insides)
 {
     FsFiles *files = g_new0(FsFiles, 1);
 
     g_mutex_init(&files->lock);
     files->next = 1;
+    files->insides = insides;
     files->by_number = g_hash_table_new(g_int64_hash, g_int64_equal);
     return files;
 }
@@ -42,7 +43,7 @@ void fs_files_free(FsFiles *files)
         return;
     g_hash_table_iter_init(&iter, files->by_number);
     while (g_hash_table_iter_next(&iter, NULL, &entry))
-        entry_free(entry);
+        entry_free(files, entry);
     g_hash_table_unref(files->by_number);
     g_mutex_clear(&files->lock);
     g_free(files);
@@ -76,5 +77,5 @@ void fs_files_remove(FsFiles *files, guint64 number)
     g_hash_table_remove(files->by_number, &number);
     g_mutex_unlock(&files->lock);
     if (entry)
-        entry_free(entry);
+        entry_free(files, entry);
 }

@@ -3,7 +3,8 @@
  * file.h - what the kernel has open: file handles.
  *
  * Plain numbers looked up in a table, as node ids are. A file is an open set, a
- * text rendered when it was opened, or the list of a directory. The kernel
+ * text rendered when it was opened, the list of a directory, or something inside
+ * a complete set. The kernel
  * releases a file after its last request, so a file that was found stays valid
  * for that request. Thread-safe.
  */
@@ -11,16 +12,20 @@
 #define FS_FILE_H
 
 #include "core/handle.h"
+#include "fs/insides.h"
 
 typedef struct {
     FdsetHandle *handle; /* owned; NULL for the others */
     GBytes *text;        /* owned; a file of .ctl */
     GPtrArray *names;    /* owned strings; a directory's entries, in order */
+    FsInside *inside;    /* given back when it is closed; a file or directory in N.d */
+    guint32 place;       /* ... and which */
 } FsFile;
 
 typedef struct FsFiles FsFiles;
 
-FsFiles *fs_files_new(void);
+/* 'insides' is borrowed and outlives the table. */
+FsFiles *fs_files_new(FsInsides *insides);
 
 /* Closes all that are left. */
 void fs_files_free(FsFiles *files);

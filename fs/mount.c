@@ -16,6 +16,7 @@ static void context_clear(FsContext *context)
         fuse_session_destroy(context->session);
     fs_files_free(context->files);
     fs_nodes_free(context->nodes);
+    fs_insides_free(context->insides);
     fdset_store_close(context->store);
     fs_events_free(context->events); /* sets that settle until here still tell */
     fs_works_free(context->works);
@@ -36,7 +37,8 @@ static void raise_limits(void)
 static gboolean open_store(FsContext *context, const FsOptions *options, GError **error)
 {
     context->nodes = fs_nodes_new();
-    context->files = fs_files_new();
+    context->insides = fs_insides_new();
+    context->files = fs_files_new(context->insides);
     context->events = fs_events_new();
     context->works = fs_works_new();
     context->stats.started = g_get_real_time();

@@ -3,7 +3,9 @@
 #include "config.h"
 #include "core/scratch.h"
 #include "fs/ctl.h"
+#include "fs/ops-inside.h"
 #include "fs/ops-internal.h"
+#include "fs/view-reply.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,8 +56,15 @@ void fs_op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     FsContext *context = fs_context(req);
     gboolean shared = FALSE;
     g_autoptr(FdsetSet) set = fs_nodes_get(context->nodes, node, &shared);
-    int r = set ? open_set(context, set, shared, fi) : open_ctl(context, node, fi);
+    FsPlace place;
+    int r;
 
+    if (set)
+        r = open_set(context, set, shared, fi);
+    else if (fs_nodes_get_place(context->nodes, node, &place))
+        r = fs_inside_open(context, &place, fi);
+    else
+        r = open_ctl(context, node, fi);
     if (r < 0)
         fs_reply(req, "open", node, r);
     else if (fuse_reply_open(req, fi) == -ENOENT)
@@ -89,8 +98,13 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
     g_autoptr(FdsetSet) set = NULL;
     struct fuse_entry_param entry = {0};
     gboolean stable;
-    int r = parent == FS_NODE_ROOT ? create(req, name, mode, fi, &set) : -EACCES;
+    FsPlace place;
+    int r;
 
+    if (parent == FS_NODE_ROOT)
+        r = create(req, name, mode, fi, &set);
+    else
+        r = fs_nodes_get_place(context->nodes, parent, &place) ? -EROFS : -EACCES;
     if (r < 0) {
         fs_reply(req, "create", parent, r);
         return;
@@ -126,12 +140,20 @@ static void count_read(FsStats *stats, gssize got)
 void fs_op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
                 struct fuse_file_info *fi)
 {
-    const FsFile *file = fs_files_get(fs_context(req)->files, fi->fh);
+    FsContext *context = fs_context(req);
+    const FsFile *file = fs_files_get(context->files, fi->fh);
     gconstpointer data;
     gssize got;
 
     if (file && file->text) {
         reply_text(req, file->text, size, offset);
+        return;
+    }
+    if (file && file->inside) {
+        got = fs_view_reply_read(req, fs_inside_view(file->inside), file->place, size, offset);
+        count_read(&context->stats, got);
+        if (got < 0)
+            fs_reply(req, "read", node, (int)got);
         return;
     }
     if (!file || !file->handle) {
@@ -140,18 +162,21 @@ void fs_op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
     }
     got = fdset_handle_read(file->handle, fdset_scratch(), MIN(size, FDSET_REQUEST_MAX),
                             (guint64)offset, &data);
-    count_read(&fs_context(req)->stats, got);
+    count_read(&context->stats, got);
     if (got < 0)
         fs_reply(req, "read", node, (int)got);
     else
         fuse_reply_buf(req, data, (size_t)got);
 }
 
-/* A complete set's header was rewritten: its readers' cache is stale there. */
+/* A complete set's header was rewritten: its readers' cache is stale there, and what is inside. */
 static void invalidate(FsContext *context, FdsetHandle *handle, size_t size, off_t offset)
 {
+    guint32 id = fdset_set_id(fdset_handle_set(handle));
     guint64 node = fs_nodes_shared(context->nodes, fdset_handle_set(handle));
 
+    fs_insides_renew(context->insides, id);
+    fs_nodes_renew(context->nodes, id);
     if (node)
         fuse_lowlevel_notify_inval_inode(context->session, node, offset, (off_t)size);
 }
@@ -212,6 +237,8 @@ void fs_op_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence,
 
     if (file && file->handle && (whence == SEEK_DATA || whence == SEEK_HOLE))
         r = fdset_handle_seek(file->handle, (guint64)offset, whence == SEEK_DATA);
+    else if (file && file->inside)
+        r = fs_view_seek(fs_inside_view(file->inside), file->place, offset, whence);
     if (r < 0)
         fs_reply(req, "lseek", node, (int)r);
     else

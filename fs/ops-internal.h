@@ -10,11 +10,16 @@ static inline FsContext *fs_context(fuse_req_t req)
     return fuse_req_userdata(req);
 }
 
+/* Attributes that do not change any more may be cached this long, seconds. */
+#define FS_STABLE_TIMEOUT 1.0
+
 /* The one place an error is answered: 'r' is 0 or -errno. */
 void fs_reply(fuse_req_t req, const char *operation, fuse_ino_t node, int r);
 
-/* The attributes of a node. 0 or -ENOENT; *stable: they do not change any more. */
-int fs_attributes(FsContext *context, fuse_ino_t node, struct stat *st, gboolean *stable);
+/* How a change is refused of what never changes: -EROFS for what is inside a set, else -EPERM. */
+int fs_refusal(FsContext *context, fuse_ino_t node);
+
+/* The attributes of a set; *stable: they do not change any more. */
 void fs_attributes_of_set(FdsetSet *set, struct stat *st, gboolean *stable);
 
 /* fs_ops's callbacks, by file. */

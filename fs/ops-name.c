@@ -2,14 +2,13 @@
 /* Operations on names and attributes. */
 #include "config.h"
 #include "fs/ctl.h"
+#include "fs/ops-inside.h"
 #include "fs/ops-internal.h"
+#include "fs/view-reply.h"
 #include "fs/xattr.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Attributes that do not change any more may be cached this long, seconds. */
-#define STABLE_TIMEOUT 1.0
 
 void fs_attributes_of_set(FdsetSet *set, struct stat *st, gboolean *stable)
 {
@@ -44,17 +43,23 @@ static void attributes_of_ctl(const struct stat *root, fuse_ino_t node, struct s
     };
 }
 
-int fs_attributes(FsContext *context, fuse_ino_t node, struct stat *st, gboolean *stable)
+/* The attributes of a node, 0 or -errno; *timeout: seconds that they may be cached for. */
+static int get_attributes(FsContext *context, fuse_ino_t node, struct stat *st, double *timeout)
 {
     g_autoptr(FdsetSet) set = fs_nodes_get(context->nodes, node, NULL);
     struct stat root;
+    gboolean stable;
+    FsPlace place;
     int r;
 
-    *stable = FALSE;
+    *timeout = 0;
     if (set) {
-        fs_attributes_of_set(set, st, stable);
+        fs_attributes_of_set(set, st, &stable);
+        *timeout = stable ? FS_STABLE_TIMEOUT : 0;
         return 0;
     }
+    if (fs_nodes_get_place(context->nodes, node, &place))
+        return fs_inside_attributes(context, &place, st, timeout);
     if (node >= FS_NODE_CTL_FIRST + fs_ctl_count())
         return -ENOENT;
     r = fdset_store_stat(context->store, &root);
@@ -65,6 +70,7 @@ int fs_attributes(FsContext *context, fuse_ino_t node, struct stat *st, gboolean
         return 0;
     }
     root.st_ino = FS_NODE_ROOT;
+    root.st_nlink = 1; /* the store's directories are not those that are shown */
     *st = root;
     return 0;
 }
@@ -99,18 +105,31 @@ static fuse_ino_t find(FsContext *context, fuse_ino_t parent, const char *name)
                             info.stable && !fdset_store_policy(context->store)->one_thread);
 }
 
+static int look_up(FsContext *context, fuse_ino_t parent, const char *name,
+                   struct fuse_entry_param *entry)
+{
+    FsPlace place;
+    guint32 id;
+
+    if (fs_nodes_get_place(context->nodes, parent, &place))
+        return fs_inside_look_up(context, &place, name, entry);
+    if (parent == FS_NODE_ROOT && fs_inside_parse(name, &id))
+        return fs_inside_look_up_root(context, id, entry);
+    entry->ino = find(context, parent, name);
+    if (entry->ino == 0)
+        return -ENOENT;
+    return get_attributes(context, entry->ino, &entry->attr, &entry->attr_timeout);
+}
+
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     FsContext *context = fs_context(req);
-    struct fuse_entry_param entry = {.ino = find(context, parent, name)};
-    gboolean stable;
+    struct fuse_entry_param entry = {0};
+    int r = look_up(context, parent, name, &entry);
 
-    if (entry.ino == 0 || fs_attributes(context, entry.ino, &entry.attr, &stable) < 0) {
-        fs_reply(req, "lookup", parent, -ENOENT);
-        return;
-    }
-    entry.attr_timeout = stable ? STABLE_TIMEOUT : 0;
-    if (fuse_reply_entry(req, &entry) == -ENOENT)
+    if (r < 0)
+        fs_reply(req, "lookup", parent, r);
+    else if (fuse_reply_entry(req, &entry) == -ENOENT)
         fs_nodes_forget(context->nodes, entry.ino, 1);
 }
 
@@ -130,13 +149,13 @@ void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f
 static void reply_attributes(fuse_req_t req, const char *operation, fuse_ino_t node)
 {
     struct stat st;
-    gboolean stable;
-    int r = fs_attributes(fs_context(req), node, &st, &stable);
+    double timeout;
+    int r = get_attributes(fs_context(req), node, &st, &timeout);
 
     if (r < 0)
         fs_reply(req, operation, node, r);
     else
-        fuse_reply_attr(req, &st, stable ? STABLE_TIMEOUT : 0);
+        fuse_reply_attr(req, &st, timeout);
 }
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
@@ -176,7 +195,7 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_se
 {
     FsContext *context = fs_context(req);
     g_autoptr(FdsetSet) set = fs_nodes_get(context->nodes, node, NULL);
-    int r = -EPERM;
+    int r = fs_refusal(context, node);
 
     if (set)
         r = change_set(context, set, attr, to_set, fi);
@@ -191,6 +210,23 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_se
         reply_attributes(req, "setattr", node);
 }
 
+static gboolean has_inside(FsContext *context, guint32 id)
+{
+    g_autoptr(FdsetSet) set = fdset_store_lookup(context->store, id);
+    FdsetSetInfo info = {.stable = FALSE};
+
+    if (set)
+        fdset_set_info(set, &info);
+    return info.stable;
+}
+
+static void add_set(FsContext *context, guint32 id, GPtrArray *names)
+{
+    g_ptr_array_add(names, g_strdup_printf("%u", id));
+    if (has_inside(context, id))
+        g_ptr_array_add(names, g_strdup_printf("%u.d", id));
+}
+
 static GPtrArray *names_in(FsContext *context, fuse_ino_t node)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
@@ -202,7 +238,7 @@ static GPtrArray *names_in(FsContext *context, fuse_ino_t node)
 
         g_ptr_array_add(names, g_strdup(FS_CTL_NAME));
         for (guint i = 0; i < ids->len; i++)
-            g_ptr_array_add(names, g_strdup_printf("%u", g_array_index(ids, guint32, i)));
+            add_set(context, g_array_index(ids, guint32, i), names);
     } else {
         for (guint i = 0; i < fs_ctl_count(); i++)
             g_ptr_array_add(names, g_strdup(fs_ctl_name(i)));
@@ -213,10 +249,19 @@ static GPtrArray *names_in(FsContext *context, fuse_ino_t node)
 void fs_op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     FsContext *context = fs_context(req);
-    FsFile file = {.names = names_in(context, node)};
+    FsPlace place;
+    int r = 0;
 
-    fi->fh = fs_files_add(context->files, &file);
-    if (fuse_reply_open(req, fi) == -ENOENT)
+    if (fs_nodes_get_place(context->nodes, node, &place)) {
+        r = fs_inside_open(context, &place, fi);
+    } else {
+        FsFile file = {.names = names_in(context, node)};
+
+        fi->fh = fs_files_add(context->files, &file);
+    }
+    if (r < 0)
+        fs_reply(req, "opendir", node, r);
+    else if (fuse_reply_open(req, fi) == -ENOENT)
         fs_files_remove(context->files, fi->fh);
 }
 
@@ -228,6 +273,8 @@ static void entry_stat(fuse_ino_t parent, const char *name, struct stat *st)
     *st = (struct stat){.st_ino = parent, .st_mode = S_IFDIR};
     if (parent == FS_NODE_ROOT && fdset_id_parse(name, &id))
         *st = (struct stat){.st_ino = fs_node_ino(id), .st_mode = S_IFREG};
+    else if (parent == FS_NODE_ROOT && fs_inside_parse(name, &id))
+        st->st_ino = fs_node_ino(id) + FS_VIEW_ROOT;
     else if (parent == FS_NODE_ROOT && strcmp(name, FS_CTL_NAME) == 0)
         st->st_ino = FS_NODE_CTL;
     else if (parent == FS_NODE_CTL && fs_ctl_find(name) >= 0)
@@ -235,13 +282,26 @@ static void entry_stat(fuse_ino_t parent, const char *name, struct stat *st)
                             .st_mode = S_IFREG};
 }
 
+static void reply_inside(fuse_req_t req, const FsFile *file, size_t size, off_t offset)
+{
+    ino_t ino = fs_node_ino(fdset_set_id(fs_inside_set(file->inside)));
+    ino_t above = file->place == FS_VIEW_ROOT ? FS_NODE_ROOT : ino + FS_VIEW_ROOT;
+
+    fs_view_reply_entries(req, fs_inside_view(file->inside), file->place, ino, above, size, offset);
+}
+
 void fs_op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
                    struct fuse_file_info *fi)
 {
     const FsFile *file = fs_files_get(fs_context(req)->files, fi->fh);
-    g_autofree char *buf = g_malloc(size);
+    g_autofree char *buf = NULL;
     size_t used = 0;
 
+    if (file && file->inside) {
+        reply_inside(req, file, size, offset);
+        return;
+    }
+    buf = g_malloc(size);
     for (guint i = (guint)offset; file && file->names && i < file->names->len; i++) {
         const char *name = file->names->pdata[i];
         struct stat st;
@@ -258,13 +318,16 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
 
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+    FsContext *context = fs_context(req);
     guint32 id;
     int r = -ENOENT;
 
-    if (parent == FS_NODE_CTL || strcmp(name, FS_CTL_NAME) == 0)
-        r = -EPERM;
+    if (parent != FS_NODE_ROOT || strcmp(name, FS_CTL_NAME) == 0)
+        r = fs_refusal(context, parent);
     else if (fdset_id_parse(name, &id))
-        r = fdset_store_remove(fs_context(req)->store, id);
+        r = fdset_store_remove(context->store, id);
+    if (r == 0)
+        fs_insides_drop(context->insides, id);
     fs_reply(req, "unlink", parent, r);
 }
 
@@ -272,33 +335,33 @@ void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
-    fs_reply(req, "mknod", parent, -EPERM);
+    fs_reply(req, "mknod", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    fs_reply(req, "mkdir", parent, -EPERM);
+    fs_reply(req, "mkdir", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    fs_reply(req, "rmdir", parent, -EPERM);
+    fs_reply(req, "rmdir", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    fs_reply(req, "symlink", parent, -EPERM);
+    fs_reply(req, "symlink", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                   const char *new_name, unsigned flags)
 {
-    fs_reply(req, "rename", parent, -EPERM);
+    fs_reply(req, "rename", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
 {
-    fs_reply(req, "link", parent, -EPERM);
+    fs_reply(req, "link", parent, fs_refusal(fs_context(req), parent));
 }
 
 void fs_op_statfs(fuse_req_t req, fuse_ino_t node)

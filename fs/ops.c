@@ -10,6 +10,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_readahead = FDSET_REQUEST_MAX;
     /* Payloads are digested, so they have to come through memory. */
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    /*
+     * Nodes whose content the kernel caches do not change, or it is told (fs_op_write). Else each
+     * read asks for the attributes of a file whose holes were not counted yet.
+     */
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
     conn->want |= conn->capable & (FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
 }
 
@@ -18,6 +23,13 @@ void fs_reply(fuse_req_t req, const char *operation, fuse_ino_t node, int r)
     if (r < 0)
         g_debug("%s of node %" G_GUINT64_FORMAT ": %s", operation, (guint64)node, g_strerror(-r));
     fuse_reply_err(req, -r);
+}
+
+int fs_refusal(FsContext *context, fuse_ino_t node)
+{
+    FsPlace place;
+
+    return fs_nodes_get_place(context->nodes, node, &place) ? -EROFS : -EPERM;
 }
 
 const struct fuse_lowlevel_ops fs_ops = {

@@ -11,6 +11,7 @@
 #include "fs/events.h"
 #include "fs/file.h"
 #include "fs/fuse.h"
+#include "fs/insides.h"
 #include "fs/node.h"
 #include "fs/stats.h"
 #include "fs/work.h"
@@ -20,6 +21,7 @@ typedef struct {
     FdsetStore *store;
     FsNodes *nodes;
     FsFiles *files;
+    FsInsides *insides;
     struct fuse_session *session;
     FsEvents *events;
     FsWorks *works;

@@ -51,6 +51,7 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
                     "%s: not a regular file, which the options offset and gpa are for", path);
         return FALSE;
     }
+    st->st_ino = 0; /* nodes are the inode numbers */
     fdset_source_init_fd(&serving->source, serving->fd, (guint64)st->st_size, path);
     return TRUE;
 }

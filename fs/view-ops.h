@@ -15,7 +15,7 @@
 /* What the callbacks work on: the session's user data. */
 typedef struct {
     FsView *view;
-    struct stat file; /* the migration file: owner, permissions and times are taken from it */
+    struct stat file; /* the migration file, with st_ino 0: see view-reply.h */
 } FsViewContext;
 
 extern const struct fuse_lowlevel_ops fs_view_ops;

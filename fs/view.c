@@ -7,7 +7,7 @@
 #include "core/lime.h"
 #include "core/memraw.h"
 
-#define PLACE_BITS 24 /* a stream has at most 65536 sections and 8192 blocks */
+#define PLACE_BITS 20 /* a stream has at most 65536 sections and 8192 blocks, a set 65535 channels */
 #define NOT_COUNTED -1
 
 /* NULL: there is none for this file. */
@@ -26,7 +26,9 @@ typedef struct {
     GHashTable *names; /* owned, name -> node; borrows the names */
 } Directory;
 
-enum { DIRECTORY_ROOT, DIRECTORY_RAM, DIRECTORY_DEVICES, N_DIRECTORIES };
+enum { DIRECTORY_ROOT, DIRECTORY_RAM, DIRECTORY_DEVICES, DIRECTORY_CHANNELS, N_DIRECTORIES };
+
+G_STATIC_ASSERT((guint64)N_DIRECTORIES << PLACE_BITS <= FS_VIEW_NODES);
 
 struct FsView {
     const FdsetInspection *inspection; /* borrowed */
@@ -188,6 +190,20 @@ static void add_devices(FsView *view)
                                  section->offset, section->length);
         add_entry(view, DIRECTORY_DEVICES, &entry);
     }
+}
+
+void fs_view_add_channel(FsView *view, guint k, const FdsetSource *source)
+{
+    Entry entry = {.name = g_strdup_printf("%u", k), .content = fdset_memview_new()};
+
+    if (view->directories[DIRECTORY_CHANNELS].entries->len == 0) {
+        Entry directory = {.name = g_strdup("channels"),
+                           .node = node_of_directory(DIRECTORY_CHANNELS)};
+
+        add_entry(view, DIRECTORY_ROOT, &directory);
+    }
+    fdset_memview_add_source(entry.content, source, 0, source->size);
+    add_entry(view, DIRECTORY_CHANNELS, &entry);
 }
 
 static void entry_clear(gpointer data)

@@ -3,8 +3,8 @@
  * view.h - the tree of files in which one migration file is shown.
  *
  * Nodes are numbers: the directory in the high bits, the place in it in the low
- * ones. They are the inode numbers too and do not change as long as the file
- * does not. What a file is made of is a memview; it is made when the tree is,
+ * ones. They are what inode numbers are made of, and the same each time a view
+ * is made of the same file. What a file is made of is a memview; it is made when the tree is,
  * but where that takes work, when it is first wanted. Thread-safe.
  */
 #ifndef FS_VIEW_H
@@ -14,11 +14,15 @@
 #include "core/memview.h"
 
 #define FS_VIEW_ROOT G_GUINT64_CONSTANT(1)
+#define FS_VIEW_NODES (G_GUINT64_CONSTANT(1) << 24) /* all nodes are below it */
 
 typedef struct FsView FsView;
 
 /* The inspection is borrowed. */
 FsView *fs_view_new(const FdsetInspection *inspection);
+
+/* Adds channels/K over 'source', which is borrowed. Before the view is shared. */
+void fs_view_add_channel(FsView *view, guint k, const FdsetSource *source);
 
 /* The node of a name in a directory, or 0. */
 guint64 fs_view_look_up(FsView *view, guint64 directory, const char *name);

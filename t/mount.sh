@@ -93,6 +93,15 @@ same() {
     bounded cmp "$1" "$2"
 }
 
+# flip FILE OFFSET: one bit is another.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    # shellcheck disable=SC2059 # an octal escape
+    printf "\\$(printf %o $((byte ^ 1)))" |
+        dd of="$1" oflag=seek_bytes seek="$2" conv=notrunc status=none
+}
+
 # ---- what the daemon says ----
 
 last_error_of() {

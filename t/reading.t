@@ -210,14 +210,6 @@ end_actor writer
 
 # ---- verify ----
 
-# flip FILE OFFSET: one bit is another.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    # shellcheck disable=SC2059 # an octal escape
-    printf "\\$(printf %o $((byte ^ 1)))" |
-        dd of="$1" oflag=seek_bytes seek="$2" conv=notrunc status=none
-}
 flip "$store/2/ch-000" 5000000
 flip "$store/1/ch-000" 1000000
 start_mount

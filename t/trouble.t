@@ -96,7 +96,7 @@ inventory() {
 }
 before=$(inventory)
 start_mount
-is 'all sets are listed' "$(bounded ls "$mnt" | wc -l)" $((${#troubles[@]} + 1))
+is 'all sets are listed' "$(bounded ls "$mnt" | grep -vc '\.d$')" $((${#troubles[@]} + 1))
 for ((i = 1; i <= ${#troubles[@]}; i++)); do
     IFS='|' read -r what opened read text <<<"${troubles[i - 1]}"
     title=${what//_/ }
