@@ -8,6 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=t/mount.sh
 . "$top_srcdir/t/mount.sh"
+unset G_SLICE                       # memory is measured here
 
 require_mount
 tib=$((1 << 40))
