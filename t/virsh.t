@@ -25,6 +25,10 @@ start_mount "${mount_options[@]}"
 start_libvirt
 ok 'a guest of libvirt works' start_guest
 
+restart_mount() {
+    stop_mount && start_mount "${mount_options[@]}"
+}
+
 # fresh_guest: without the parameters of a restore. After one with --bypass-cache libvirt 11.3 leaves
 # direct-io on, and QEMU 10.0 dies in a sparse save without it (on any filesystem).
 fresh_guest() {
@@ -71,6 +75,10 @@ is 'sparse, direct I/O: QEMU wrote through the direct descriptor' "$(direct_chan
 
 # ---- the header until it is sealed, and then ----
 
+has 'virsh save-image-dumpxml reads the header' "$(v save-image-dumpxml "$mnt/1")" '*<name>guest</name>*'
+is 'virsh save-image-define is refused, as all that is read-write' \
+    "$(v save-image-define "$mnt/1" virt/guest.xml >refused 2>&1; echo $?)" 1
+told 'and the reason is told' 1 'an open for reading and writing'
 start=$(stream_start 1)
 is 'the stream starts behind the header' "$(bytes_at "$mnt/1" "$start" 4)" "$stream_magic"
 start_actor manager
@@ -83,6 +91,7 @@ ok 'fdsetctl seal' ctl seal 1
 is 'then the header cannot be rewritten' "$(sys open f wronly "$mnt/1")" 'EACCES 13'
 told 'and the reason is told' 1 'the set is sealed, its header too'
 v destroy guest
+ok 'fdsetfs ends, and starts again' restart_mount
 ok 'a sealed set is restored' restore_from 1 --bypass-cache --parallel-channels 4
 ok 'as before' same_memory before after
 
