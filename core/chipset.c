@@ -76,6 +76,30 @@ static void read_pam(const FdsetDevices *devices, FdsetChipset *chipset)
     }
 }
 
+static void read_virtio_mem(const FdsetDevices *devices, gsize i, FdsetChipset *chipset)
+{
+    static const char *const address[] = {"tmp", "addr", NULL};
+    static const char *const length[] = {"tmp", "region_size", NULL};
+    const char *name = fdset_devices_section(devices, i)->name;
+    const char *suffix = "/virtio-mem-device-early";
+    FdsetVirtioMem *virtio = &chipset->virtio_mems[chipset->n_virtio_mems];
+    gsize budget = 4096, len;
+    g_autoptr(JsonNode) state = NULL;
+
+    if (!g_str_has_suffix(name, suffix) || chipset->n_virtio_mems == FDSET_VIRTIO_MEMS_MAX)
+        return;
+    len = strlen(name) - strlen(suffix);
+    if (len >= sizeof virtio->device)
+        return;
+    state = fdset_devices_decode(devices, i, &budget, NULL);
+    if (!fdset_vmstate_number(fdset_vmstate_find(state, address), &virtio->address) ||
+        !fdset_vmstate_number(fdset_vmstate_find(state, length), &virtio->length))
+        return;
+    memcpy(virtio->device, name, len);
+    virtio->device[len] = '\0';
+    chipset->n_virtio_mems++;
+}
+
 void fdset_chipset_read(const FdsetDevices *devices, FdsetChipset *chipset)
 {
     *chipset = (FdsetChipset){.has_split = FALSE};
@@ -83,4 +107,6 @@ void fdset_chipset_read(const FdsetDevices *devices, FdsetChipset *chipset)
         return;
     read_cmos(devices, chipset);
     read_pam(devices, chipset);
+    for (gsize i = 0; i < fdset_devices_count(devices); i++)
+        read_virtio_mem(devices, i, chipset);
 }

@@ -7,6 +7,7 @@
  * bridge's PAM registers say for the range 0xc0000 to 0xfffff, piece by piece,
  * whether reads get memory or ROM (hw/pci-host/pam.c). Both are written by the
  * guest too, so who uses them checks them against the sizes of the RAM blocks.
+ * virtio-mem devices of any machine tell address and size of their memory.
  */
 #ifndef FDSET_CHIPSET_H
 #define FDSET_CHIPSET_H
@@ -15,12 +16,21 @@
 
 #define FDSET_PAM_REGISTERS 7
 
+#define FDSET_VIRTIO_MEMS_MAX 64 /* QEMU's machines have fewer slots for memory devices */
+
+typedef struct {
+    char device[128]; /* "0000:00:01.0": what its section's and its RAM block's names start with */
+    guint64 address, length;
+} FdsetVirtioMem;
+
 typedef struct {
     gboolean has_split;
     guint64 below_4g; /* bytes, to 64 KiB */
     guint64 above_4g; /* bytes, to 64 KiB */
     gboolean has_pam;
     guint8 pam[FDSET_PAM_REGISTERS];
+    guint n_virtio_mems;
+    FdsetVirtioMem virtio_mems[FDSET_VIRTIO_MEMS_MAX];
 } FdsetChipset;
 
 /* What cannot be found is not there; 'devices' may be NULL. */

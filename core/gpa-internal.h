@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gpa-internal.h - what gpa.c (the map), gpa-machines.c (memory) and gpa-roms.c
- * (ROM and flash) share, and nobody else.
+ * gpa-internal.h - what gpa.c (the map), gpa-machines.c (memory), gpa-roms.c (ROM
+ * and flash) and gpa-hotplug.c (other memory) share, and nobody else.
  */
 #ifndef FDSET_GPA_INTERNAL_H
 #define FDSET_GPA_INTERNAL_H
@@ -34,6 +34,7 @@ typedef struct {
     FdsetGpa *gpa;
     FdsetRam *ram;
     const FdsetChipset *chipset;
+    const FdsetDomain *domain; /* or NULL */
     const FdsetMachine *machine;
     const char *name; /* of the machine */
 } FdsetDerivation;
@@ -47,12 +48,24 @@ void fdset_gpa_place(FdsetGpa *gpa, const FdsetGpaRange *range);
 void fdset_gpa_note(FdsetGpa *gpa, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Places what the machine's rules know. */
-void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetChipset *chipset);
+void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetGpaHints *hints);
+
+/* Whether a block of this name may be memory, as it is no device's and no ROM. */
+gboolean fdset_gpa_is_backend(const char *name);
 
 /* Places ROM and flash, and keeps free what is a window over memory. */
 void fdset_gpa_place_roms(const FdsetDerivation *derivation);
 
 /* Whether this name is that of a ROM or flash with a fixed place. */
 gboolean fdset_gpa_is_rom(const char *name);
+
+/* The blocks of the domain's NUMA cells in their order; empty when they do not fit. */
+GPtrArray *fdset_gpa_find_cells(const FdsetDerivation *derivation);
+
+/* Places what was plugged in, as far as its address is told. */
+void fdset_gpa_place_hotplug(const FdsetDerivation *derivation);
+
+/* A note for each block that may be memory and has no place. */
+void fdset_gpa_note_unplaced(const FdsetDerivation *derivation);
 
 #endif

@@ -64,6 +64,11 @@ static gboolean is_of_device(const char *name)
     return fdset_gpa_is_rom(name);
 }
 
+gboolean fdset_gpa_is_backend(const char *name)
+{
+    return !is_of_device(name);
+}
+
 static GArray *find_backends(const FdsetDerivation *derivation)
 {
     GArray *backends = g_array_new(FALSE, FALSE, sizeof(Backend));
@@ -157,33 +162,18 @@ static GPtrArray *choose_backends(const FdsetDerivation *derivation, const char 
     return chosen;
 }
 
-static void note_others(const FdsetDerivation *derivation, const GPtrArray *chosen)
-{
-    g_autoptr(GArray) backends = find_backends(derivation);
-
-    for (guint i = 0; i < backends->len; i++) {
-        const FdsetRamblock *block = g_array_index(backends, Backend, i).block;
-        g_autofree char *shown = g_strescape(fdset_ramblock_name(block), NULL);
-
-        if (!g_ptr_array_find((GPtrArray *)chosen, block, NULL))
-            fdset_gpa_note(derivation->gpa,
-                           "RAM block '%s' is not placed: nothing in the file tells its address "
-                           "(a DIMM, a backend of unknown order, or of a device); gpa= can",
-                           shown);
-    }
-}
-
 static GPtrArray *choose_memory(const FdsetDerivation *derivation, const char **how)
 {
     FdsetRamblock *block = fdset_ram_find_block(derivation->ram, derivation->machine->memory);
-    GPtrArray *chosen;
+    g_autoptr(GPtrArray) chosen = fdset_gpa_find_cells(derivation);
 
-    if (block == NULL)
-        return choose_backends(derivation, how);
-    *how = "the machine's own memory";
-    chosen = g_ptr_array_new();
-    g_ptr_array_add(chosen, block);
-    return chosen;
+    *how = "the domain's NUMA cells";
+    if (block != NULL) {
+        g_ptr_array_set_size(chosen, 0);
+        g_ptr_array_add(chosen, block);
+        *how = "the machine's own memory";
+    }
+    return chosen->len > 0 ? g_steal_pointer(&chosen) : choose_backends(derivation, how);
 }
 
 /* --- memory --- */
@@ -236,7 +226,8 @@ static void place_part(const FdsetDerivation *derivation, const FdsetRamblock *b
     fdset_gpa_place(derivation->gpa, &range);
 }
 
-static void place_memory(const FdsetDerivation *derivation, const GPtrArray *blocks, const char *which)
+static void place_memory(const FdsetDerivation *derivation, const GPtrArray *blocks,
+                         const char *which)
 {
     guint64 size = 0, low, start = 0;
     g_autofree char *why = NULL;
@@ -279,15 +270,32 @@ static const FdsetMachine *find_machine(const FdsetDerivation *derivation)
     return NULL;
 }
 
-void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetChipset *chipset)
+/* The stream's own word for the machine, or else the domain's. */
+static const char *name_machine(const FdsetDerivation *derivation, const char *name)
 {
-    const char *name = fdset_configuration_machine(fdset_stream_configuration(stream));
-    FdsetDerivation derivation = {gpa, fdset_stream_ram(stream), chipset, NULL, name};
-    g_autofree char *shown = g_strescape(name != NULL ? name : "", NULL);
+    const char *told = derivation->domain != NULL ? fdset_domain_machine(derivation->domain) : NULL;
+
+    if (told != NULL && name == NULL)
+        fdset_gpa_note(derivation->gpa, "the stream does not name its machine: taken from %s",
+                       fdset_domain_origin(derivation->domain));
+    else if (told != NULL && strcmp(told, name) != 0)
+        fdset_gpa_note(derivation->gpa, "%s is of another machine than the stream",
+                       fdset_domain_origin(derivation->domain));
+    return name != NULL ? name : told;
+}
+
+void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetGpaHints *hints)
+{
+    FdsetDerivation derivation = {
+        gpa, fdset_stream_ram(stream), hints->chipset, hints->domain, NULL, NULL};
+    g_autofree char *shown = NULL;
     g_autoptr(GPtrArray) memory = NULL;
     const char *how = NULL;
 
-    derivation.machine = name != NULL ? find_machine(&derivation) : NULL;
+    derivation.name =
+        name_machine(&derivation, fdset_configuration_machine(fdset_stream_configuration(stream)));
+    shown = g_strescape(derivation.name != NULL ? derivation.name : "", NULL);
+    derivation.machine = derivation.name != NULL ? find_machine(&derivation) : NULL;
     if (derivation.machine == NULL) {
         fdset_gpa_note(gpa, "the memory map of machine '%s' is not known; gpa= can tell it", shown);
         return;
@@ -297,9 +305,10 @@ void fdset_gpa_derive(FdsetGpa *gpa, const FdsetStream *stream, const FdsetChips
     if (memory->len == 0)
         fdset_gpa_note(gpa,
                        "which RAM blocks are the memory of machine '%s', and in which order, "
-                       "is not known; gpa= can tell it",
+                       "is not known; domain-xml= or gpa= can tell it",
                        shown);
-    note_others(&derivation, memory);
     fdset_gpa_place_roms(&derivation);
     place_memory(&derivation, memory, how);
+    fdset_gpa_place_hotplug(&derivation);
+    fdset_gpa_note_unplaced(&derivation);
 }

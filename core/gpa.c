@@ -113,10 +113,10 @@ static gboolean take_override(FdsetGpa *gpa, const FdsetStream *stream, const ch
     return TRUE;
 }
 
-FdsetGpa *fdset_gpa_new(const FdsetStream *stream, const FdsetChipset *chipset,
-                        const char *const *overrides, GError **error)
+FdsetGpa *fdset_gpa_new(const FdsetStream *stream, const FdsetGpaHints *hints, GError **error)
 {
     g_autoptr(FdsetGpa) gpa = g_new0(FdsetGpa, 1);
+    const char *const *overrides = hints->overrides;
 
     gpa->ranges = g_array_new(FALSE, FALSE, sizeof(FdsetGpaRange));
     gpa->notes = g_ptr_array_new_with_free_func(g_free);
@@ -125,7 +125,9 @@ FdsetGpa *fdset_gpa_new(const FdsetStream *stream, const FdsetChipset *chipset,
         if (!take_override(gpa, stream, *overrides, error))
             return NULL;
     }
-    fdset_gpa_derive(gpa, stream, chipset);
+    if (hints->domain_problem != NULL)
+        fdset_gpa_note(gpa, "%s", hints->domain_problem);
+    fdset_gpa_derive(gpa, stream, hints);
     drop_free_places(gpa);
     g_ptr_array_add(gpa->notes, NULL);
     return g_steal_pointer(&gpa);

@@ -3,9 +3,10 @@
  * gpa.h - where RAM blocks lie in the guest's physical address space.
  *
  * A migration file does not say. It is derived from the machine's name, the
- * names and lengths of the RAM blocks, and what the devices tell (chipset.h);
- * gpa-machines.c has the rules, each range says how it was derived, and what
- * cannot be known is a note and not a guess. The user's own ranges win.
+ * names and lengths of the RAM blocks, what the devices tell (chipset.h), and
+ * libvirt's XML where there is one (domain.h); gpa-machines.c has the rules, each
+ * range says how it was derived, and what cannot be known is a note and not a
+ * guess. The user's own ranges win.
  *
  * Ranges are sorted by address and do not overlap; each lies within its block
  * and ends at G_MAXINT64 at most. Only blocks whose content is in the file are
@@ -15,6 +16,7 @@
 #define FDSET_GPA_H
 
 #include "core/chipset.h"
+#include "core/domain.h"
 #include "core/stream.h"
 
 typedef struct FdsetGpa FdsetGpa;
@@ -35,13 +37,17 @@ typedef enum {
     FDSET_ARCH_RISCV64,
 } FdsetArch;
 
-/*
- * 'overrides' is NULL-terminated (or NULL): BLOCK:OFFSET:LENGTH:ADDRESS each,
- * numbers decimal or in hex with 0x. 'chipset' is what the devices tell. The
- * stream is borrowed. Error: USAGE for an override that makes no sense.
- */
-FdsetGpa *fdset_gpa_new(const FdsetStream *stream, const FdsetChipset *chipset,
-                        const char *const *overrides, GError **error);
+/* What is known besides the stream; all borrowed. */
+typedef struct {
+    const FdsetChipset *chipset; /* what the devices tell */
+    const FdsetDomain *domain;   /* what libvirt tells, or NULL */
+    const char *domain_problem;  /* why that cannot be read, or NULL */
+    /* NULL-terminated (or NULL): BLOCK:OFFSET:LENGTH:ADDRESS each, decimal or in hex with 0x */
+    const char *const *overrides;
+} FdsetGpaHints;
+
+/* The stream is borrowed, too. Error: USAGE for an override that makes no sense. */
+FdsetGpa *fdset_gpa_new(const FdsetStream *stream, const FdsetGpaHints *hints, GError **error);
 
 FdsetArch fdset_gpa_arch(const FdsetGpa *gpa);
 

@@ -148,11 +148,68 @@ static void make_notes(FdsetInspection *inspection)
     inspection->notes = g_byte_array_free_to_bytes(notes);
 }
 
+/* --- where memory is --- */
+
+/* Of a header that is not what it should be there is no more than a note. */
+static FdsetDomain *read_header_xml(const FdsetInspection *inspection, GError **error)
+{
+    static const char origin[] = "the XML in libvirt's header";
+    g_autofree char *text = NULL;
+    guint64 offset, len;
+
+    fdset_libvirt_xml(inspection->libvirt, &offset, &len);
+    if (len > FDSET_DOMAIN_BYTES_MAX) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT, "%s has more than %d bytes", origin,
+                    FDSET_DOMAIN_BYTES_MAX);
+        return NULL;
+    }
+    text = g_malloc((gsize)len + 1);
+    if (!fdset_source_read(inspection->source, offset, text, (gsize)len, origin, error))
+        return NULL;
+    return fdset_domain_parse(text, (gsize)len, origin, error);
+}
+
+static gboolean find_domain(const FdsetInspection *inspection, GBytes *xml, FdsetDomain **domain,
+                            char **reason, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    if (xml != NULL)
+        *domain = fdset_domain_parse(g_bytes_get_data(xml, NULL), g_bytes_get_size(xml),
+                                     "option domain-xml", &problem);
+    else if (inspection->libvirt != NULL)
+        *domain = read_header_xml(inspection, &problem);
+    if (problem == NULL)
+        return TRUE;
+    if (xml != NULL) {
+        g_set_error_literal(error, FDSET_ERROR, FDSET_ERROR_USAGE, problem->message);
+        return FALSE;
+    }
+    *reason = g_strdup(problem->message);
+    return TRUE;
+}
+
+static gboolean map_memory(FdsetInspection *inspection, const FdsetInspectionOptions *options,
+                           GError **error)
+{
+    g_autoptr(FdsetDomain) domain = NULL;
+    g_autofree char *problem = NULL;
+    FdsetChipset chipset;
+    FdsetGpaHints hints = {.chipset = &chipset, .overrides = options->gpa};
+
+    if (!find_domain(inspection, options->domain_xml, &domain, &problem, error))
+        return FALSE;
+    fdset_chipset_read(inspection->devices, &chipset);
+    hints.domain = domain;
+    hints.domain_problem = problem;
+    inspection->gpa = fdset_gpa_new(inspection->stream, &hints, error);
+    return inspection->gpa != NULL;
+}
+
 FdsetInspection *fdset_inspection_new(const FdsetSource *source,
                                       const FdsetInspectionOptions *options, GError **error)
 {
     g_autoptr(FdsetInspection) inspection = g_new0(FdsetInspection, 1);
-    FdsetChipset chipset;
     guint64 start;
 
     inspection->source = source;
@@ -160,9 +217,7 @@ FdsetInspection *fdset_inspection_new(const FdsetSource *source,
         return NULL;
     guess_byte_order(inspection);
     inspection->devices = fdset_devices_new(source, inspection->stream);
-    fdset_chipset_read(inspection->devices, &chipset);
-    inspection->gpa = fdset_gpa_new(inspection->stream, &chipset, options->gpa, error);
-    if (inspection->gpa == NULL)
+    if (!map_memory(inspection, options, error))
         return NULL;
     make_notes(inspection);
     return g_steal_pointer(&inspection);

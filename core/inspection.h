@@ -26,13 +26,15 @@ typedef struct {
     guint64 offset;         /* of the stream, when has_offset */
     const FdsetPageIndexOptions *index; /* for the streaming format; NULL: it is refused */
     const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
+    GBytes *domain_xml;     /* of the domain, in place of that in a libvirt header; or NULL */
 } FdsetInspectionOptions;
 
 /*
  * 'source' is borrowed and outlives the inspection. Errors: those of the
  * stream's head and the libvirt header; FORMAT when no stream is found;
  * UNSUPPORTED for a compressed libvirt image, naming the tool that unpacks it;
- * those of fdset_pageindex_open(); USAGE for an override.
+ * those of fdset_pageindex_open(); USAGE for an override
+ * and for XML given by the user that is none of a domain.
  */
 FdsetInspection *fdset_inspection_new(const FdsetSource *source,
                                       const FdsetInspectionOptions *options, GError **error);

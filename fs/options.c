@@ -2,6 +2,7 @@
 #include "config.h"
 #include "fs/options.h"
 #include "core/error.h"
+#include "fs/domain-xml.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -38,6 +39,7 @@ static const char help_text[] =
     "    offset=N               where the migration stream starts (default: it is looked for)\n"
     "    cache-dir=DIR|off      keep the index of a file in the streaming format there\n"
     "    gpa=RANGE              BLOCK:OFFSET:LENGTH:ADDRESS, memory at that address (repeatable)\n"
+    "    domain-xml=FILE        libvirt's XML of the domain: NUMA cells and addresses of DIMMs\n"
     "\n"
     "mount options of FUSE that are often wanted:\n"
     "    allow_other            let other users in (a QEMU under its own user)\n"
@@ -180,6 +182,13 @@ static int take_gpa(Parse *parse, const char *text)
     return 0;
 }
 
+static int take_domain_xml(Parse *parse, const char *path)
+{
+    g_clear_pointer(&parse->options->domain_xml, g_bytes_unref);
+    parse->options->domain_xml = fs_domain_xml_read(path, &parse->error);
+    return parse->options->domain_xml != NULL ? 0 : -1;
+}
+
 /* Options whose value is free text. */
 static const struct {
     const char *prefix;
@@ -191,6 +200,7 @@ static const struct {
     {"offset=", take_offset},
     {"cache-dir=", take_cache_dir},
     {"gpa=", take_gpa},
+    {"domain-xml=", take_domain_xml},
 };
 
 /* NAME=VALUE options of ours; 1: not ours, libfuse is asked. */
@@ -310,6 +320,7 @@ void fs_options_free(FsOptions *options)
     g_array_unref(options->control_uids);
     g_ptr_array_unref(options->channel_dirs);
     g_ptr_array_unref(options->gpa);
+    g_clear_pointer(&options->domain_xml, g_bytes_unref);
     fuse_opt_free_args(&options->session);
     g_free(options);
 }

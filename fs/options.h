@@ -25,6 +25,7 @@ typedef struct {
     char *cache_dir;          /* cache-dir=, absolute; NULL: the user's */
     gboolean no_cache;        /* cache-dir=off */
     GPtrArray *gpa;           /* owned strings; gpa=, as given */
+    GBytes *domain_xml;       /* owned, or NULL; what is in the file of domain-xml= */
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;
 

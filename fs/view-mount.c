@@ -33,7 +33,7 @@ gboolean fs_view_is_wanted(const FsOptions *options)
 {
     struct stat st;
 
-    return options->has_offset || options->gpa->len > 0 ||
+    return options->has_offset || options->gpa->len > 0 || options->domain_xml != NULL ||
            (stat(options->store, &st) == 0 && S_ISREG(st.st_mode));
 }
 
@@ -48,7 +48,7 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
     }
     if (!S_ISREG(st->st_mode)) {
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_USAGE,
-                    "%s: not a regular file, which the options offset and gpa are for", path);
+                    "%s: not a regular file, which the options offset, gpa and domain-xml are for", path);
         return FALSE;
     }
     st->st_ino = 0; /* nodes are the inode numbers */
@@ -69,6 +69,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
         g_ptr_array_add(gpa, options->gpa->pdata[i]);
     g_ptr_array_add(gpa, NULL);
     how.gpa = (const char *const *)gpa->pdata;
+    how.domain_xml = options->domain_xml;
     serving->inspection = fdset_inspection_new(&serving->source, &how, error);
     if (!serving->inspection)
         return FALSE;

@@ -114,12 +114,13 @@ static void test_too_many(Fixture *fixture, gconstpointer data)
     g_autoptr(FdsetGpa) gpa = NULL;
     g_autoptr(GError) error = NULL;
     FdsetChipset chipset = {0};
+    FdsetGpaHints hints = {.chipset = &chipset};
 
     for (int i = 0; i < 150; i++)
         g_ptr_array_add(overrides, g_strdup_printf("pc.ram:0:4096:%d", 0x10000000 + i * 2 * PAGE));
     g_ptr_array_add(overrides, NULL);
-    gpa = fdset_gpa_new(fdset_inspection_stream(fixture->inspection), &chipset,
-                        (const char *const *)overrides->pdata, NULL);
+    hints.overrides = (const char *const *)overrides->pdata;
+    gpa = fdset_gpa_new(fdset_inspection_stream(fixture->inspection), &hints, NULL);
     g_assert_nonnull(gpa);
     g_assert_null(fdset_elfcore_new(gpa, notes, &error));
     g_assert_error(error, FDSET_ERROR, FDSET_ERROR_LIMIT);

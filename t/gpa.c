@@ -341,7 +341,7 @@ static const Case cases[] = {
      {"a:b:0x1000:4096:0x2000", NULL},
      LOW("0x2000") " 0x2000+0x1000=a:b@0x1000 0x3000+0xfd000=pc.ram@0x3000",
      FDSET_ARCH_X86_64,
-     2},
+     1},
     {"of an unknown machine it is all",
      "nobody",
      {{"x", MIB}},
@@ -359,17 +359,122 @@ static void test_case(gconstpointer data)
     g_autoptr(FdsetGpa) gpa = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *got = NULL;
+    FdsetGpaHints hints = {.chipset = &test->chipset, .overrides = test->overrides};
     SparseFile file;
 
     make_file(&file, test->machine, test->blocks);
     stream = fdset_stream_parse_head(&file.source, 0, &error);
     g_assert_no_error(error);
-    gpa = fdset_gpa_new(stream, &test->chipset, test->overrides, &error);
+    gpa = fdset_gpa_new(stream, &hints, &error);
     g_assert_no_error(error);
     got = describe(gpa);
     g_assert_cmpstr(got, ==, test->expected);
     g_assert_cmpint(fdset_gpa_arch(gpa), ==, test->arch);
     g_assert_cmpuint(g_strv_length((char **)fdset_gpa_notes(gpa)), ==, test->notes);
+    clear_file(&file);
+}
+
+#define DIMM(attributes, size)                                                                     \
+    "<memory model='dimm'><target><size unit='KiB'>" size "</size></target><address type='dimm' " \
+    attributes "/></memory>"
+#define DOMAIN(inside) "<domain><os><type machine='" PC "'>hvm</type></os>" inside "</domain>"
+
+/* What a domain's XML tells besides. */
+static const struct {
+    const char *claim, *xml;
+    Block blocks[BLOCKS_MAX + 1];
+    const char *expected;
+    guint notes;
+} domain_cases[] = {
+    {"a DIMM has the place that the domain tells",
+     DOMAIN("<devices>" DIMM("slot='3' base='0x100000000'", "1024") "</devices>"),
+     {{"pc.ram", MIB}, {"memdimm3", MIB}, {"memdimm1", MIB}},
+     "0x0+0x100000=pc.ram@0x0 0x100000000+0x100000=memdimm3@0x0",
+     1},
+    {"a DIMM is the only block of its size",
+     DOMAIN("<devices>" DIMM("base='0x100000000'", "2048") "</devices>"),
+     {{"pc.ram", MIB}, {"m7", 2 * MIB}, {"other", MIB}},
+     "0x0+0x100000=pc.ram@0x0 0x100000000+0x200000=m7@0x0",
+     1},
+    {"a DIMM that may be either of two has no place",
+     DOMAIN("<devices>" DIMM("base='0x100000000'", "1024") "</devices>"),
+     {{"pc.ram", MIB}, {"x", MIB}, {"y", MIB}},
+     "0x0+0x100000=pc.ram@0x0",
+     3},
+    {"a DIMM does not push other memory away",
+     DOMAIN("<devices>" DIMM("slot='0' base='0x80000'", "1024") "</devices>"),
+     {{"pc.ram", MIB}, {"memdimm0", MIB}},
+     "0x0+0x100000=pc.ram@0x0 0x100000+0x80000=memdimm0@0x80000",
+     0},
+    {"a DIMM at the end of all addresses has no place",
+     DOMAIN("<devices>" DIMM("slot='0' base='0x7fffffffffffffff'", "1024") "</devices>"),
+     {{"pc.ram", MIB}, {"memdimm0", MIB}},
+     "0x0+0x100000=pc.ram@0x0",
+     1},
+    {"cells have the order of the domain, whatever else there is",
+     DOMAIN("<cpu><numa><cell id='1' memory='1024'/><cell id='0' memory='2048'/></numa></cpu>"),
+     {{"ram-node1", MIB}, {"z5", MIB}, {"ram-node0", 2 * MIB}, {"z6", MIB}},
+     "0x0+0x200000=ram-node0@0x0 0x200000+0x100000=ram-node1@0x0",
+     2},
+    {"cells of another size are not believed",
+     DOMAIN("<cpu><numa><cell id='0' memory='1024'/><cell id='1' memory='1024'/></numa></cpu>"),
+     {{"ram-node1", MIB}, {"ram-node0", 2 * MIB}},
+     "0x0+0x200000=ram-node0@0x0 0x200000+0x100000=ram-node1@0x0",
+     0},
+    {"a domain of another machine is noted",
+     "<domain><os><type machine='pc-q35-9.9'/></os></domain>",
+     {{"pc.ram", MIB}},
+     "0x0+0x100000=pc.ram@0x0",
+     1},
+};
+
+static void test_domain(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    g_autoptr(FdsetStream) stream = NULL;
+    g_autoptr(FdsetDomain) domain = NULL;
+    g_autoptr(FdsetGpa) gpa = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *got = NULL;
+    FdsetChipset chipset = {.has_pam = TRUE, .pam = {0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33}};
+    FdsetGpaHints hints = {.chipset = &chipset};
+    SparseFile file;
+
+    domain = fdset_domain_parse(domain_cases[i].xml, strlen(domain_cases[i].xml), "XML", &error);
+    g_assert_no_error(error);
+    make_file(&file, PC, domain_cases[i].blocks);
+    stream = fdset_stream_parse_head(&file.source, 0, &error);
+    g_assert_no_error(error);
+    hints.domain = domain;
+    gpa = fdset_gpa_new(stream, &hints, &error);
+    g_assert_no_error(error);
+    got = describe(gpa);
+    g_assert_cmpstr(got, ==, domain_cases[i].expected);
+    g_assert_cmpuint(g_strv_length((char **)fdset_gpa_notes(gpa)), ==, domain_cases[i].notes);
+    clear_file(&file);
+}
+
+static void test_virtio_mem(void)
+{
+    const Block blocks[] = {
+        {"pc.ram", MIB}, {"0000:00:01.0/vm0", MIB}, {"0000:00:01.0x/vm0", MIB}, {NULL, 0}};
+    FdsetChipset chipset = {.has_pam = TRUE,
+                            .pam = {0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33},
+                            .n_virtio_mems = 2,
+                            .virtio_mems = {{"0000:00:01.0", 0x100000000, MIB},
+                                            {"0000:00:02.0", 0x200000000, MIB}}};
+    FdsetGpaHints hints = {.chipset = &chipset};
+    g_autoptr(FdsetStream) stream = NULL;
+    g_autoptr(FdsetGpa) gpa = NULL;
+    g_autofree char *got = NULL;
+    SparseFile file;
+
+    make_file(&file, PC, blocks);
+    stream = fdset_stream_parse_head(&file.source, 0, NULL);
+    gpa = fdset_gpa_new(stream, &hints, NULL);
+    got = describe(gpa);
+    g_assert_cmpstr(got, ==,
+                    "0x0+0x100000=pc.ram@0x0 0x100000000+0x100000=0000:00:01.0/vm0@0x0");
     clear_file(&file);
 }
 
@@ -399,9 +504,10 @@ static void test_overrides(void)
     g_assert_nonnull(stream);
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         const char *const overrides[] = {bad[i], NULL};
+        FdsetGpaHints hints = {.chipset = &chipset, .overrides = overrides};
         g_autoptr(GError) error = NULL;
 
-        g_assert_null(fdset_gpa_new(stream, &chipset, overrides, &error));
+        g_assert_null(fdset_gpa_new(stream, &hints, &error));
         g_assert_error(error, FDSET_ERROR, FDSET_ERROR_USAGE);
     }
     clear_file(&file);
@@ -415,6 +521,12 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(name, &cases[i], test_case);
     }
+    for (gsize i = 0; i < G_N_ELEMENTS(domain_cases); i++) {
+        g_autofree char *name = g_strdup_printf("/gpa/domain/%s", domain_cases[i].claim);
+
+        g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_domain);
+    }
+    g_test_add_func("/gpa/virtio-mem has the place that its section tells", test_virtio_mem);
     g_test_add_func("/gpa/an override that makes no sense is refused", test_overrides);
     return g_test_run();
 }

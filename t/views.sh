@@ -9,6 +9,7 @@
 
 page=4096
 elf_machine=x86-64                  # as file(1) calls it
+view_options=()                     # for the file of try_machine
 
 # ---- showing a file ----
 
@@ -178,7 +179,7 @@ try_machine() {
     boot machine "${words[@]}" "$@"
     set_migration machine mapped-ram
     ok "$title: it can be saved" save machine "file:$dir/machine.mig"
-    show "$dir/machine.mig"
+    show "$dir/machine.mig" ${view_options[@]+"${view_options[@]}"}
     for address in $addresses; do
         ok "$title: what lies at $address is there" mark_is_there "$address"
     done

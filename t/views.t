@@ -171,6 +171,85 @@ try_registers() {
     quit_vm source
 }
 
+# ---- memory that was plugged in ----
+
+dimms=(-machine q35 -m 1G,slots=4,maxmem=8G
+    -object memory-backend-ram,id=memdimm0,size=512M -object memory-backend-ram,id=memdimm1,size=512M
+    -device pc-dimm,memdev=memdimm0,addr=0x180000000 -device pc-dimm,memdev=memdimm1,addr=0x100000000)
+dimm_marks='0x100000000 0x11ffffff8 0x180000000 0x19ffffff8'
+
+# domain_of_dimms: as libvirt has it in the header of a save image: without aliases.
+domain_of_dimms() {
+    cat <<'END_OF_XML'
+<domain type='qemu'>
+  <name>dimms</name>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <devices>
+    <memory model='dimm'>
+      <target><size unit='KiB'>524288</size><node>0</node></target>
+      <address type='dimm' slot='0' base='0x180000000'/>
+    </memory>
+    <memory model='dimm'>
+      <target><size unit='MiB'>512</size></target>
+      <address type='dimm' slot='1' base='0x100000000'/>
+    </memory>
+  </devices>
+</domain>
+END_OF_XML
+}
+
+# libvirt_header BYTES: so many in all, with that domain; format 6 is sparse.
+libvirt_header() {
+    local length=$(($1 - 92)) i
+    printf 'LibvirtQemudSave\2\0\0\0'
+    for ((i = 0; i < 4; i++)); do
+        # shellcheck disable=SC2059 # an octal number
+        printf "\\$(printf %o $((length >> 8 * i & 255)))"
+    done
+    printf '\0\0\0\0\6\0\0\0'
+    head -c 60 /dev/zero
+    domain_of_dimms
+    head -c $((length - $(domain_of_dimms | wc -c))) /dev/zero
+}
+
+try_dimms() {
+    local words address
+    domain_of_dimms >dimms.xml
+    view_options=(-o "domain-xml=$dir/dimms.xml")
+    try_machine 'DIMMs and their XML' "$dimm_marks" 7 "${dimms[@]}"
+    view_options=()
+    # shellcheck disable=SC2086 # several words
+    read -ra words < <(marks $dimm_marks)
+    boot machine "${words[@]}" "${dimms[@]}"
+    set_migration machine mapped-ram
+    libvirt_header 65536 >machine.mig
+    ok 'a machine with DIMMs can be saved behind a header' save machine \
+        "file:$dir/machine.mig,offset=0x10000"
+    show "$dir/machine.mig"
+    for address in $dimm_marks; do
+        ok "DIMMs and the XML in libvirt's header: what lies at $address is there" \
+            mark_is_there "$address"
+    done
+    has "info.json tells that it is from the header" "$(cat "$mnt/info.json")" \
+        "*a memory device in the XML in libvirt's header*"
+    hide 'that file'
+    printf x | bounded dd of=machine.mig bs=1 seek=92 conv=notrunc status=none
+    show "$dir/machine.mig"
+    has 'a header without good XML is noted' "$(cat "$mnt/info.json")" \
+        "*the XML in libvirt's header: expected the XML of a domain*"
+    has 'a DIMM whose address nothing tells is noted, and has none' "$(cat "$mnt/info.json")" \
+        "*RAM block 'memdimm0' is not placed*"
+    is 'memory ends with what is known' "$(stat -c %s "$mnt/mem.raw")" $((0x100000000))
+    hide 'that file'
+    has 'XML that is none is refused as an option' \
+        "$(refusal "$dir/machine.mig" -o domain-xml=machine.log)" \
+        '*option domain-xml: expected the XML of a domain*status 2'
+    has 'and so is a directory' "$(refusal "$dir/machine.mig" -o "domain-xml=$dir")" \
+        '*expected a regular file*status 2'
+    quit_vm machine
+    rm -f machine.mig
+}
+
 try_samples
 try_small
 try_compressed
@@ -187,6 +266,11 @@ if command -v "$qemu" >/dev/null; then
     try_machine 'two NUMA nodes across the hole' '0x5ffffff8 0x60000000 0x7ffffff8 0x100000000' 5 \
         -machine q35 -m 3G -object memory-backend-ram,id=m1,size=1536M \
         -object memory-backend-ram,id=m0,size=1536M -numa node,memdev=m0 -numa node,memdev=m1
+    # What is not plugged is not saved: there is nothing to mark, but a place for it.
+    try_machine 'virtio-mem' '0x1000' 6 -machine q35 -m 1G,maxmem=8G \
+        -object memory-backend-ram,id=vm0,size=1G \
+        -device virtio-mem-pci,memdev=vm0,requested-size=1G
+    try_dimms
 else
     skip 'machines' "$qemu is not installed"
 fi
