@@ -28,7 +28,8 @@ is_ready() { grep -q ready silent.out; }
 ok '100 clients ask and never read' wait_for 'them to be ready' is_ready
 start=$(date +%s%N)
 has 'another one is answered' "$(answer_to query-set '{"fdset-id":7}')" '{"return":{"fdset-id":7,*'
-ok 'within two seconds' test $((($(date +%s%N) - start) / 1000000)) -lt 2000
+# They would stall it for good; the time is for a busy machine.
+ok 'and need not wait for them' test $((($(date +%s%N) - start) / 1000000)) -lt 10000
 ok 'the mount is not slower' same stream.tmp "$mnt/7"
 ok 'the log tells of those that were dropped' wait_for 'the log' log_has 'does not read its answers: dropped'
 an_event_is_dropped() {
