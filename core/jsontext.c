@@ -8,10 +8,47 @@
 /* Backslash, u and four digits. */
 #define UNICODE_ESCAPE_BYTES 6
 
+/* A token of JSON; a string is one, whether it is a name or a value. */
+typedef enum {
+    TOKEN_STRING = 1 << 0,
+    TOKEN_WORD = 1 << 1,
+    TOKEN_OPENING = 1 << 2,
+    TOKEN_CLOSING = 1 << 3,
+    TOKEN_COMMA = 1 << 4,
+    TOKEN_COLON = 1 << 5,
+} Token;
+
+#define TOKENS_OF_VALUE (TOKEN_STRING | TOKEN_WORD | TOKEN_OPENING)
+
+/* What may come next. */
+typedef enum {
+    EXPECT_VALUE,
+    EXPECT_ELEMENT, /* the first of an array, or its end             */
+    EXPECT_MEMBER,  /* the first name of an object, or its end       */
+    EXPECT_NAME,    /* of one more member                            */
+    EXPECT_COLON,
+    EXPECT_MORE,    /* a comma, or the end of the array or object    */
+    EXPECT_NOTHING, /* behind the value                              */
+} Expect;
+
+static const struct {
+    guint tokens;
+    const char *problem; /* with any other */
+} expectations[] = {
+    [EXPECT_VALUE] = {TOKENS_OF_VALUE, "expected a value"},
+    [EXPECT_ELEMENT] = {TOKENS_OF_VALUE | TOKEN_CLOSING, "expected a value or a closing bracket"},
+    [EXPECT_MEMBER] = {TOKEN_STRING | TOKEN_CLOSING, "expected a name or a closing brace"},
+    [EXPECT_NAME] = {TOKEN_STRING, "expected a name"},
+    [EXPECT_COLON] = {TOKEN_COLON, "expected a colon"},
+    [EXPECT_MORE] = {TOKEN_COMMA | TOKEN_CLOSING, "expected a comma or a closing bracket"},
+    [EXPECT_NOTHING] = {0, "more than one value"},
+};
+
 typedef struct {
     const char *text;
     gsize len;
     gsize at; /* the next byte to look at */
+    Expect expect;
     guint limit;
     guint depth;
     char closing[FDSET_JSONTEXT_DEPTH_MAX]; /* the bracket that ends each level */
@@ -188,30 +225,80 @@ static gboolean take_word(Scan *scan, GError **error)
     return TRUE;
 }
 
-static gboolean take(Scan *scan, GError **error)
-{
-    char c = scan->text[scan->at];
+/* --- their order --- */
 
+static Token token_of(char c)
+{
     switch (c) {
-    case ' ':
-    case '\t':
-    case '\r':
-    case '\n':
-    case ',':
-    case ':':
-        scan->at++;
-        return TRUE;
     case '"':
-        return take_string(scan, error);
+        return TOKEN_STRING;
     case '{':
     case '[':
-        return take_opening(scan, c, error);
+        return TOKEN_OPENING;
     case '}':
     case ']':
+        return TOKEN_CLOSING;
+    case ',':
+        return TOKEN_COMMA;
+    case ':':
+        return TOKEN_COLON;
+    default:
+        return TOKEN_WORD;
+    }
+}
+
+/* What may follow 'token', which was taken; the brackets are those of now. */
+static Expect behind(const Scan *scan, Token token)
+{
+    gboolean in_object = scan->depth > 0 && scan->closing[scan->depth - 1] == '}';
+
+    if (token == TOKEN_OPENING)
+        return in_object ? EXPECT_MEMBER : EXPECT_ELEMENT;
+    if (token == TOKEN_STRING && (scan->expect == EXPECT_MEMBER || scan->expect == EXPECT_NAME))
+        return EXPECT_COLON;
+    if (token == TOKEN_COLON)
+        return EXPECT_VALUE;
+    if (token == TOKEN_COMMA)
+        return in_object ? EXPECT_NAME : EXPECT_VALUE;
+    return scan->depth > 0 ? EXPECT_MORE : EXPECT_NOTHING;
+}
+
+static gboolean take_token(Scan *scan, Token token, char c, GError **error)
+{
+    switch (token) {
+    case TOKEN_STRING:
+        return take_string(scan, error);
+    case TOKEN_OPENING:
+        return take_opening(scan, c, error);
+    case TOKEN_CLOSING:
         return take_closing(scan, c, error);
+    case TOKEN_COMMA:
+    case TOKEN_COLON:
+        scan->at++;
+        return TRUE;
     default:
         return take_word(scan, error);
     }
+}
+
+static gboolean take(Scan *scan, GError **error)
+{
+    char c = scan->text[scan->at];
+    Token token = token_of(c);
+    gsize start = scan->at;
+
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+        scan->at++;
+        return TRUE;
+    }
+    if (!take_token(scan, token, c, error))
+        return FALSE;
+    if (!(expectations[scan->expect].tokens & token)) {
+        scan->at = start;
+        return malformed(scan, expectations[scan->expect].problem, error);
+    }
+    scan->expect = behind(scan, token);
+    return TRUE;
 }
 
 gboolean fdset_jsontext_check(const char *text, gsize len, guint depth, GError **error)

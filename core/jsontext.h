@@ -3,12 +3,13 @@
  * jsontext.h - JSON that others wrote, looked at before json-glib gets it.
  *
  * The one way from text to a JsonNode in core/ and fs/. One pass without
- * recursion takes what RFC 8259 has: its brackets (which match, up to a depth),
- * words, numbers (section 6) and strings (section 7). json-glib takes more than
- * that, and some of it does harm: its comments and single quotes would hide
- * brackets from a count of levels, on which it recurses; of a malformed
- * surrogate pair it leaks the string (1.6) or makes text that is not UTF-8;
- * behind an escaped NUL it forgets the rest. The order of tokens is left to it.
+ * recursion takes what RFC 8259 has and nothing else: brackets (which match, up
+ * to a depth), words, numbers (section 6), strings (section 7), in their order.
+ * json-glib takes more than that, and some of it does harm: its comments and
+ * single quotes would hide brackets from a count of levels, on which it recurses;
+ * of a malformed surrogate pair it leaks the string (1.6) or makes text that is
+ * not UTF-8; behind an escaped NUL it forgets the rest; and of what it refuses it
+ * leaks the part that it had read.
  */
 #ifndef FDSET_JSONTEXT_H
 #define FDSET_JSONTEXT_H

@@ -87,6 +87,28 @@ static const Case values[] = {
     {"[\"\xed\xa0\x80\"]", "format: byte 2: not UTF-8"},
 };
 
+static const Case order[] = {
+    {"{\"a\":1,\"b\":[],\"c\":{\"d\":\"e\"}}", ""},
+    {"[1,[2],{\"a\":3}]", ""},
+    {"1", ""},
+    {"1 2", "format: byte 2: more than one value"},
+    {"{} {}", "format: byte 3: more than one value"},
+    {"[1 2]", "format: byte 3: expected a comma or"},
+    {"[,1]", "format: byte 1: expected a value or"},
+    {"[1,]", "format: byte 3: expected a value"},
+    {"[1,,2]", "format: byte 3: expected a value"},
+    {"[1:2]", "format: byte 2: expected a comma or"},
+    {"{1:2}", "format: byte 1: expected a name or"},
+    {"{,}", "format: byte 1: expected a name or"},
+    {"{\"a\"}", "format: byte 4: expected a colon"},
+    {"{\"a\",1}", "format: byte 4: expected a colon"},
+    {"{\"a\":}", "format: byte 5: expected a value"},
+    {"{\"a\":1,}", "format: byte 7: expected a name"},
+    {"{\"a\":1 \"b\":2}", "format: byte 7: expected a comma or"},
+    {"{\"a\":1,2:3}", "format: byte 7: expected a name"},
+    {",", "format: byte 0: expected a value"},
+};
+
 static const Case brackets[] = {
     {"[[[[[[[[]]]]]]]]", ""},
     {"{\"a\":[{\"b\":[]}]}", ""},
@@ -107,6 +129,11 @@ static void test_escapes(void)
 static void test_values(void)
 {
     check_cases(values, G_N_ELEMENTS(values));
+}
+
+static void test_order(void)
+{
+    check_cases(order, G_N_ELEMENTS(order));
 }
 
 static void test_brackets(void)
@@ -155,7 +182,6 @@ static void test_parse(void)
 
         g_assert_null(none);
         g_assert_error(problem, FDSET_ERROR, FDSET_ERROR_FORMAT);
-        g_assert_true(g_str_has_prefix(problem->message, "invalid syntax, "));
     }
 }
 
@@ -166,8 +192,9 @@ int main(int argc, char **argv)
                     test_escapes);
     g_test_add_func("/jsontext/words and numbers are those of RFC 8259", test_values);
     g_test_add_func("/jsontext/brackets match, up to a depth", test_brackets);
+    g_test_add_func("/jsontext/tokens come in the order of RFC 8259", test_order);
     g_test_add_func("/jsontext/a NUL byte is refused", test_nul);
     g_test_add_func("/jsontext/nothing is read behind the end", test_bounds);
-    g_test_add_func("/jsontext/the order of tokens is checked by json-glib", test_parse);
+    g_test_add_func("/jsontext/a value is what json-glib makes of it", test_parse);
     return g_test_run();
 }

@@ -94,7 +94,7 @@ static const struct {
 } requests[] = {
     {"{\"execute\":\"x\"}", NULL},
     {"{\"execute\":\"x\",\"arguments\":{},\"id\":null}", NULL},
-    {"{\"execute\":}", "JSON parse error, invalid syntax, *"},
+    {"{\"execute\":}", "JSON parse error, byte *: *"},
     {"{\"execute\":/*\"*/1}", "JSON parse error, byte 11: no value of JSON"},
     {"{\"execute\":'x'}", "JSON parse error, byte 11: no value of JSON"},
     {"{\"execute\":\"\\ud83d\\u0041\"}",
