@@ -182,6 +182,8 @@ has 'wait: it is durable' "$(answer_to wait '{"fdset-id":8,"state":"durable"}')"
 has 'query-stats counts' "$(answer_to query-stats)" \
     '{"return":{"version":*"sets":{"writing":0,"partial":1,"complete":0,"durable":1,"damaged":0},"events":{"SESSION_STARTED":2,*"OPEN_REFUSED":2}}}'
 
+has 'query-sets has states, bytes, times, rate, last error and channels' "$(answer_to query-sets)" \
+    '{"return":\[{"fdset-id":7,*},{"fdset-id":8,"state":"durable",*"bytes-written":*"session-started":1*"session-ended":1*"durable-since":1*"session-bytes":*"rate":[1-9]*"last-error":"fdset 8: an open for reading and writing*"channels":\[{"channel":0,*},{"channel":1,"file":"ch-001","direct":false,"open":false,"main":false,"size":2278945,"bytes-written":2274849}\]}\]}'
 has 'verify: all blocks match' "$(answer_to verify '{"fdset-id":8}')" \
     '{"return":{"fdset-id":8,"ok":true,"blocks":*,"mismatch-count":0,"mismatches":\[\]}}'
 is 'the header is writable' "$(sys open f wronly "$mnt/8" : pwrite f 0 4096)" '0, 4096'

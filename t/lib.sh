@@ -151,8 +151,9 @@ wait_for() {
 
 declare -A born=()                  # of each process of ours; see look_at
 
-# look_at PID: the fields behind the name in /proc/PID/stat go to "process": the state, and at 19
-# when it started. A number is used again soon (there are 32768), but not with the same start.
+# look_at PID: the fields behind the name in /proc/PID/stat go to "process": the state, at 17 how
+# many threads there are, and at 19 when it started. A number is used again soon (there are 32768),
+# but not with the same start.
 process=()
 look_at() {
     local stat
@@ -162,8 +163,9 @@ look_at() {
     [ "${#process[@]}" -gt 19 ]
 }
 
+# A zombie with other threads is still ending: files are open and locked until the last is gone.
 is_running() {
-    look_at "$1" && [ "${process[0]}" != Z ] &&
+    look_at "$1" && { [ "${process[0]}" != Z ] || [ "${process[17]}" -gt 1 ]; } &&
         [ "${process[19]}" = "${born[$1]:-${process[19]}}" ]
 }
 
