@@ -8,6 +8,9 @@
 /* 4 KiB of bitmap at a time, on the stack: 128 MiB of guest memory with 4 KiB pages. */
 #define WINDOW_WORDS 512
 
+/* 1 MiB of bitmap at a time when bits are only counted: 32 GiB of guest memory. */
+#define COUNT_WORDS (1u << 17)
+
 typedef struct {
     guint64 first; /* page number of bit 0 of bits[0] */
     guint64 count; /* pages the window covers */
@@ -238,18 +241,16 @@ gint64 fdset_ramblock_next_hole(const FdsetRamblock *block, guint64 offset)
     return find(block, offset, FALSE);
 }
 
-/* The last bytes of a range may lie in a page that goes on behind it, the first ones before. */
-gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, guint64 len)
+/*
+ * Bytes in present pages from 'offset' up to 'end'. The last bytes of a range may
+ * lie in a page that goes on behind it, the first ones before.
+ */
+static gint64 count_runs(const FdsetRamblock *block, guint64 offset, guint64 end)
 {
     BitmapWindow window = {.count = 0};
-    int r = check_content(block);
-    guint64 end, total = 0;
+    guint64 total = 0;
+    int r;
 
-    if (r < 0)
-        return r;
-    if (offset >= block->used_length || len == 0)
-        return 0;
-    end = offset + MIN(len, block->used_length - offset);
     for (guint64 at = offset, next; at < end; at = next) {
         guint64 page = at / block->page_size, behind;
 
@@ -264,4 +265,48 @@ gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, gui
             next = MIN(end, skip_hole(block, behind) * block->page_size);
     }
     return (gint64)total;
+}
+
+/* Bits that are set in whole words of the bitmap, whatever the order of their bytes. */
+static gint64 count_words(const FdsetRamblock *block, guint64 word, guint64 end)
+{
+    g_autofree guint64 *words = g_new(guint64, COUNT_WORDS);
+    guint64 total = 0;
+
+    while ((word = skip_hole(block, word * FDSET_BITMAP_WORD_BITS) / FDSET_BITMAP_WORD_BITS) < end) {
+        gsize n = (gsize)MIN(end - word, COUNT_WORDS);
+        int r = read_all(block, words, n * FDSET_BITMAP_WORD_BYTES,
+                         block->bitmap_offset + word * FDSET_BITMAP_WORD_BYTES);
+
+        if (r < 0)
+            return r;
+        for (gsize i = 0; i < n; i++)
+            total += (guint64)__builtin_popcountll(words[i]);
+        word += n;
+    }
+    return (gint64)total;
+}
+
+gint64 fdset_ramblock_data_bytes(const FdsetRamblock *block, guint64 offset, guint64 len)
+{
+    int r = check_content(block);
+    guint64 end, word, end_word, word_bytes;
+    gint64 before, between, behind;
+
+    if (r < 0)
+        return r;
+    if (offset >= block->used_length || len == 0)
+        return 0;
+    end = offset + MIN(len, block->used_length - offset);
+    word = (offset / block->page_size + FDSET_BITMAP_WORD_BITS) / FDSET_BITMAP_WORD_BITS;
+    end_word = end / block->page_size / FDSET_BITMAP_WORD_BITS;
+    if (block->index || word >= end_word)
+        return count_runs(block, offset, end);
+    word_bytes = block->page_size * FDSET_BITMAP_WORD_BITS;
+    before = count_runs(block, offset, word * word_bytes);
+    between = count_words(block, word, end_word);
+    behind = count_runs(block, end_word * word_bytes, end);
+    if (before < 0 || between < 0 || behind < 0)
+        return before < 0 ? before : between < 0 ? between : behind;
+    return before + between * (gint64)block->page_size + behind;
 }
