@@ -156,7 +156,7 @@ is 'the status of a command survives its log' \
     "$(with_lib 'logged log bash -c "echo out; exit 7" || echo $?; cat log')" $'7\nout'
 
 if command -v shellcheck >/dev/null; then
-    for script in "$scripts"/{lib.sh,guest.sh,quickstart,check,bench}; do
+    for script in "$scripts"/{lib.sh,bench-views.sh,guest.sh,quickstart,check,bench}; do
         ok "shellcheck has nothing to say about ${script##*/}" \
             shellcheck -S warning -x -P "$top_srcdir" "$script"
     done
