@@ -355,12 +355,25 @@ start_mount() {
     fi
 }
 
+# diag_threads PID: where each thread of a process is that should have ended.
+diag_threads() {
+    if command -v gdb >/dev/null; then
+        timeout -k 5 30 gdb -p "$1" -batch -ex 'thread apply all backtrace 12' 2>/dev/null |
+            grep -E '^(Thread|#)' | cut -c 1-160 | sed 's/^/#     /'
+    else
+        head /proc/"$1"/task/*/wchan | sed 's/^/#     /'
+    fi
+}
+
 # stop_mount: unmounts; true when the daemon then ends by itself with status 0.
 stop_mount() {
     local pid=$daemon_pid
     [ -n "$pid" ] || return 0
     wait_for "unmounting" unmount || unmount_by_force
-    wait_for "fdsetfs to end" has_ended "$pid" || send KILL "$pid"
+    if ! wait_for "fdsetfs to end" has_ended "$pid"; then
+        diag_threads "$pid" >&2
+        send KILL "$pid"
+    fi
     daemon_pid=
     forget "$pid"
     wait "$pid"
