@@ -4,7 +4,6 @@
 #include "core/cpunotes.h"
 #include "core/error.h"
 #include "core/streamfind.h"
-#include "core/vmcoreinfo.h"
 
 #include <string.h>
 
@@ -135,10 +134,10 @@ static void guess_byte_order(FdsetInspection *inspection)
         fdset_ramblock_set_big_endian(fdset_ram_block(ram, i), inspection->is_big_endian);
 }
 
-static void make_notes(FdsetInspection *inspection)
+static void make_notes(FdsetInspection *inspection, FdsetVmcoreinfoMode mode)
 {
     g_autoptr(GBytes) cpus = fdset_cpunotes_new(inspection->devices, &inspection->n_cpus);
-    g_autoptr(GBytes) info = fdset_vmcoreinfo_read(inspection->devices, inspection->gpa);
+    g_autoptr(GBytes) info = fdset_vmcoreinfo_read(inspection->devices, inspection->gpa, mode);
     GByteArray *notes = g_byte_array_new();
 
     g_byte_array_append(notes, g_bytes_get_data(cpus, NULL), (guint)g_bytes_get_size(cpus));
@@ -219,7 +218,7 @@ FdsetInspection *fdset_inspection_new(const FdsetSource *source,
     inspection->devices = fdset_devices_new(source, inspection->stream);
     if (!map_memory(inspection, options, error))
         return NULL;
-    make_notes(inspection);
+    make_notes(inspection, options->vmcoreinfo);
     return g_steal_pointer(&inspection);
 }
 

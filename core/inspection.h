@@ -18,6 +18,7 @@
 #include "core/libvirt.h"
 #include "core/pageindex.h"
 #include "core/stream.h"
+#include "core/vmcoreinfo.h"
 
 typedef struct FdsetInspection FdsetInspection;
 
@@ -27,6 +28,7 @@ typedef struct {
     const FdsetPageIndexOptions *index; /* for the streaming format; NULL: it is refused */
     const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
     GBytes *domain_xml;     /* of the domain, in place of that in a libvirt header; or NULL */
+    FdsetVmcoreinfoMode vmcoreinfo;
 } FdsetInspectionOptions;
 
 /*

@@ -39,6 +39,8 @@ static const char help_text[] =
     "    offset=N               where the migration stream starts (default: it is looked for)\n"
     "    cache-dir=DIR|off      keep the index of a file in the streaming format there\n"
     "    gpa=RANGE              BLOCK:OFFSET:LENGTH:ADDRESS, memory at that address (repeatable)\n"
+    "    vmcoreinfo=auto|search|off\n"
+    "                           a Linux guest's note: where its device tells, or anywhere\n"
     "    domain-xml=FILE        libvirt's XML of the domain: NUMA cells and addresses of DIMMs\n"
     "\n"
     "mount options of FUSE that are often wanted:\n"
@@ -189,6 +191,21 @@ static int take_domain_xml(Parse *parse, const char *path)
     return parse->options->domain_xml != NULL ? 0 : -1;
 }
 
+static int take_vmcoreinfo(Parse *parse, const char *word)
+{
+    static const char *const words[] = {"auto", "search", "off"};
+
+    for (int i = 0; i < (int)G_N_ELEMENTS(words); i++) {
+        if (strcmp(words[i], word) == 0) {
+            parse->options->vmcoreinfo = (FdsetVmcoreinfoMode)i;
+            return 0;
+        }
+    }
+    g_set_error(&parse->error, FDSET_ERROR, FDSET_ERROR_USAGE,
+                "option vmcoreinfo=%s: expected one of: auto, search, off", word);
+    return -1;
+}
+
 /* Options whose value is free text. */
 static const struct {
     const char *prefix;
@@ -201,6 +218,7 @@ static const struct {
     {"cache-dir=", take_cache_dir},
     {"gpa=", take_gpa},
     {"domain-xml=", take_domain_xml},
+    {"vmcoreinfo=", take_vmcoreinfo},
 };
 
 /* NAME=VALUE options of ours; 1: not ours, libfuse is asked. */

@@ -6,6 +6,7 @@
 #define FS_OPTIONS_H
 
 #include "core/policy.h"
+#include "core/vmcoreinfo.h"
 #include "fs/fuse.h"
 
 typedef struct {
@@ -26,6 +27,7 @@ typedef struct {
     gboolean no_cache;        /* cache-dir=off */
     GPtrArray *gpa;           /* owned strings; gpa=, as given */
     GBytes *domain_xml;       /* owned, or NULL; what is in the file of domain-xml= */
+    FdsetVmcoreinfoMode vmcoreinfo;
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;
 

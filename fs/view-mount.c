@@ -70,6 +70,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
     g_ptr_array_add(gpa, NULL);
     how.gpa = (const char *const *)gpa->pdata;
     how.domain_xml = options->domain_xml;
+    how.vmcoreinfo = options->vmcoreinfo;
     serving->inspection = fdset_inspection_new(&serving->source, &how, error);
     if (!serving->inspection)
         return FALSE;

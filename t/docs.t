@@ -13,8 +13,9 @@ pod=$top_srcdir/man/fdsetfs.8.pod
 
 # Every list is one word a line, sorted.
 
+# An option too long for its column has a line of its own.
 help_options() {
-    "$fdsetfs" --help | sed -n 's/^    \(.\{22\}\).*/\1/p' | tr -s ' ' '\n' |
+    "$fdsetfs" --help | sed -n -e '/^    [^ ]\{23,\}$/{ s/^ *//p; d }' -e 's/^    \(.\{22\}\).*/\1/p' | tr -s ' ' '\n' |
         grep -v -e '^$' -e '^OPTION' | sort -u
 }
 

@@ -172,6 +172,60 @@ static void test_vmcoreinfo(gconstpointer data)
         g_assert_cmpmem(g_bytes_get_data(notes, NULL), 32, vmcoreinfos[i].note, 32);
 }
 
+#define LINUX_HEAD "\x0b\0\0\0\x0d\0\0\0\0\0\0\0VMCOREINFO\0\0"
+#define LINUX_NOTE LINUX_HEAD "OSRELEASE=1.2\0\0\0"
+#define LINUX_NOTE_BYTES 40
+
+/* Notes that no device tells of. */
+static const struct {
+    const char *claim;
+    guint64 addresses[2]; /* in memory; the second may be 0 for none */
+    FdsetVmcoreinfoMode mode;
+    gboolean is_damaged; /* the first one */
+    gboolean is_found;
+} searches[] = {
+    {"is not looked for", {0x3008, 0}, FDSET_VMCOREINFO_AUTO, FALSE, FALSE},
+    {"is found by a search", {0x3008, 0}, FDSET_VMCOREINFO_SEARCH, FALSE, TRUE},
+    {"is found across two pages", {0x4ffc, 0}, FDSET_VMCOREINFO_SEARCH, FALSE, TRUE},
+    {"is found where a chunk ends", {0x100000 - 16, 0}, FDSET_VMCOREINFO_SEARCH, FALSE, TRUE},
+    {"is found at the very end", {0x101000 - 40, 0}, FDSET_VMCOREINFO_SEARCH, FALSE, TRUE},
+    {"that is damaged is not the one", {0x3008, 0x6000}, FDSET_VMCOREINFO_SEARCH, TRUE, TRUE},
+    {"that is damaged is none", {0x3008, 0}, FDSET_VMCOREINFO_SEARCH, TRUE, FALSE},
+    {"at an odd address is none", {0x3009, 0}, FDSET_VMCOREINFO_SEARCH, FALSE, FALSE},
+    {"is not even searched for when it is not wanted",
+     {0x3008, 0},
+     FDSET_VMCOREINFO_OFF,
+     FALSE,
+     FALSE},
+};
+
+static void test_search(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    const StreamBlock block = {.name = "pc.ram", .pages = 257};
+    const StreamShape shape = {.capability = "mapped-ram", .blocks = &block, .n_blocks = 1};
+    const FdsetInspectionOptions options = {.vmcoreinfo = searches[i].mode};
+    g_autoptr(StreamFile) file = stream_file_new(&shape);
+    guint8 *memory = file->bytes->data + 1024 * 1024;
+    g_autoptr(FdsetInspection) inspection = NULL;
+    g_autoptr(GError) error = NULL;
+    FdsetSource source;
+    GBytes *notes;
+
+    memset(file->bytes->data + stream_file_at(file, "pc.ram:bitmap"), 0xff, 257 / 8);
+    file->bytes->data[stream_file_at(file, "pc.ram:bitmap") + 257 / 8] |= 1;
+    for (gsize n = 0; n < 2 && searches[i].addresses[n] != 0; n++)
+        memcpy(memory + searches[i].addresses[n], LINUX_NOTE, LINUX_NOTE_BYTES);
+    if (searches[i].is_damaged)
+        memory[searches[i].addresses[0]]++;
+    stream_file_source(file, G_MAXUINT64, &source);
+    inspection = fdset_inspection_new(&source, &options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(fdset_inspection_has_vmcoreinfo(inspection), ==, searches[i].is_found);
+    notes = fdset_inspection_notes(inspection);
+    g_assert_cmpuint(g_bytes_get_size(notes), ==, searches[i].is_found ? LINUX_NOTE_BYTES : 0);
+}
+
 int main(int argc, char **argv)
 {
     tap_init(argc, argv);
@@ -186,6 +240,12 @@ int main(int argc, char **argv)
             g_strdup_printf("/elfcore/a VMCOREINFO note %s", vmcoreinfos[i].claim);
 
         g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_vmcoreinfo);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(searches); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/elfcore/a VMCOREINFO note that no device tells of %s", searches[i].claim);
+
+        g_test_add_data_func(name, GSIZE_TO_POINTER(i), test_search);
     }
     return g_test_run();
 }

@@ -136,7 +136,7 @@ registers_of_gdb() {
 notes_of() {
     local offset size
     read -r offset size < <(readelf -lW "$1" | awk '$1 == "NOTE" { print $2, $5 }')
-    tail -c +$((offset + 1)) "$1" | head -c $((size))
+    bounded dd if="$1" iflag=skip_bytes,count_bytes skip=$((offset)) count=$((size)) status=none
 }
 
 same_notes() {
@@ -146,6 +146,28 @@ same_notes() {
         cmp qemu.notes our.notes && [ -s our.notes ]
 }
 
+has_note() {
+    if bounded "$top_builddir/t/corenotes" "$1" | grep -q '^VMCOREINFO 0 '; then
+        echo yes
+    else
+        echo no
+    fi
+}
+
+# section_of NAME: offset and length of a device's section in the file, in hex.
+section_of() {
+    sed -n "s/.*\"name\":\"$1\".*\"offset\":\"\([^\"]*\)\",\"length\":\"\([^\"]*\)\".*/\1 \2/p" \
+        "$mnt/devices.json"
+}
+
+# forget_vmcoreinfo: the device's section becomes that of one which the guest never wrote to.
+forget_vmcoreinfo() {
+    local offset length
+    read -r offset length <<<"$section"
+    bounded dd if=/dev/zero of=linux.mig bs=1 seek=$((offset)) count=$((length)) conv=notrunc \
+        status=none
+}
+
 has_drgn() {
     command -v drgn >/dev/null
 }
@@ -153,10 +175,16 @@ has_drgn() {
 # ask_drgn EXPRESSION: of "prog", which has loaded the core.
 ask_drgn() {
     bounded /usr/bin/python3 - "$mnt/vmcore.elf" "$1" <<'END_OF_PYTHON' 2>&1
+import re
 import sys
 import drgn
 prog = drgn.Program()
 prog.set_core_dump(sys.argv[1])
+# As fdsetfs(8) says: where the walk through the page tables starts, which kdump maps, but no QEMU.
+info = open(sys.argv[1], 'rb').read(1 << 20)
+table = int(re.search(rb'SYMBOL\(swapper_pg_dir\)=(\w+)', info)[1], 16)
+physical = table - 0xffffffff80000000 + int(re.search(rb'NUMBER\(phys_base\)=(\S+)', info)[1])
+prog.add_memory_segment(table, 4096, lambda a, n, o, p: prog.read(physical + o, n, True), False)
 print(eval(sys.argv[2]))
 END_OF_PYTHON
 }
@@ -233,9 +261,22 @@ if has_drgn; then
     has 'drgn knows the architecture' "$(ask_drgn prog.platform)" '*X86_64*'
     is 'drgn reads physical memory' \
         "$(ask_drgn "prog.read($where, 14, True).decode()")" 'Linux version '
+    is 'drgn reads the banner at its virtual address' \
+        "$(ask_drgn "prog.read(0x$(told banner), 14).decode()")" 'Linux version '
 else
     skip 'drgn knows that it is a Linux kernel' 'drgn is not installed'
 fi
+section=$(section_of vmcoreinfo)
 ok 'it is shown no more, and fdsetfs ends with status 0' stop_mount
+
+# As if QEMU had no such device: the note is still where the guest has it.
+forget_vmcoreinfo
+start_mount
+is 'without its device VMCOREINFO is not looked for' "$(has_note "$mnt/vmcore.elf")" no
+stop_mount
+start_mount -o vmcoreinfo=search
+is 'vmcoreinfo=search finds it in memory' "$(has_note "$mnt/vmcore.elf")" yes
+ok 'and the notes are the same' same_notes
+stop_mount
 quit_vm linux
 done_testing
