@@ -35,6 +35,12 @@ static GPtrArray *good_seeds(void)
         {.capability = "fixed-ram", .page_bits = 10, .pages_align = 1024, .start = 300,
          .blocks = blocks, .n_blocks = 1, .uuid = TRUE, .big_endian = TRUE},
     };
+    static const char domain[] =
+        "<domain><os><type machine='pc-q35-10.0'>hvm</type></os>"
+        "<cpu><numa><cell id='0' memory='1' unit='GiB'/></numa></cpu><devices>"
+        "<memory model='dimm'><target><size unit='KiB'>524288</size></target>"
+        "<address type='dimm' slot='0' base='0x100000000'/><alias name='dimm0'/></memory>"
+        "</devices></domain>";
     GPtrArray *seeds = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 
     for (gsize i = 0; i < G_N_ELEMENTS(shapes); i++) {
@@ -45,6 +51,7 @@ static GPtrArray *good_seeds(void)
     g_ptr_array_add(seeds, g_bytes_new_static(commands, sizeof commands - 1));
     g_ptr_array_add(seeds, g_bytes_new_static(description, sizeof description - 1));
     g_ptr_array_add(seeds, g_bytes_new_static(delta, sizeof delta));
+    g_ptr_array_add(seeds, g_bytes_new_static(domain, sizeof domain - 1));
     return seeds;
 }
 

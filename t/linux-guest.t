@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A Linux guest, saved while it works: the tools that people use on a crashed
+# A Linux guest, saved through the mount while it works: the tools that people use on a crashed
 # kernel start on what is shown of it, and tell what QEMU and the guest tell.
 # Needs Debian's cloud kernel, as scripts/check unpacks it: FDSETFS_GUEST names a
 # directory with boot/vmlinuz-*-cloud-amd64 and lib/modules, or it is looked for
@@ -18,6 +18,8 @@ boot_limit=240                      # seconds; 8 s on an idle machine, with TCG
 cpus=2
 saved_registers=(rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags
     cs ss ds es fs gs fs_base gs_base)
+
+look=$mnt/7.d                       # where the views are
 
 require_mount
 require_qemu
@@ -128,7 +130,7 @@ registers_of_gdb() {
             commands+=(-ex "echo register $cpu $name=" -ex "output/x \$$name" -ex 'echo \n')
         done
     done
-    bounded gdb -nx -batch -ex "core-file $mnt/vmcore.elf" "${commands[@]}" 2>gdb.err |
+    bounded gdb -nx -batch -ex "core-file $look/vmcore.elf" "${commands[@]}" 2>gdb.err |
         sed -n 's/^register \(.*\)=0x\([0-9a-f]*\)$/\1 \2/p' | sort
 }
 
@@ -142,7 +144,7 @@ notes_of() {
 same_notes() {
     qmp linux dump-guest-memory \
         "{\"paging\":false,\"protocol\":\"file:$dir/qemu.elf\",\"begin\":0,\"length\":4096}" &&
-        notes_of qemu.elf >qemu.notes && notes_of "$mnt/vmcore.elf" >our.notes &&
+        notes_of qemu.elf >qemu.notes && notes_of "$look/vmcore.elf" >our.notes &&
         cmp qemu.notes our.notes && [ -s our.notes ]
 }
 
@@ -157,7 +159,7 @@ has_note() {
 # section_of NAME: offset and length of a device's section in the file, in hex.
 section_of() {
     sed -n "s/.*\"name\":\"$1\".*\"offset\":\"\([^\"]*\)\",\"length\":\"\([^\"]*\)\".*/\1 \2/p" \
-        "$mnt/devices.json"
+        "$look/devices.json"
 }
 
 # forget_vmcoreinfo: the device's section becomes that of one which the guest never wrote to.
@@ -174,7 +176,7 @@ has_drgn() {
 
 # ask_drgn EXPRESSION: of "prog", which has loaded the core.
 ask_drgn() {
-    bounded /usr/bin/python3 - "$mnt/vmcore.elf" "$1" <<'END_OF_PYTHON' 2>&1
+    bounded /usr/bin/python3 - "$look/vmcore.elf" "$1" <<'END_OF_PYTHON' 2>&1
 import re
 import sys
 import drgn
@@ -190,25 +192,25 @@ END_OF_PYTHON
 }
 
 readelf_is_content() {
-    readelf -hlW "$mnt/vmcore.elf" >elf.out 2>elf.err && [ ! -s elf.err ] &&
+    readelf -hlW "$look/vmcore.elf" >elf.out 2>elf.err && [ ! -s elf.err ] &&
         ! grep -qiE 'warning|error|corrupt' elf.out
 }
 
 # headers_are_near: the program headers end in the first 8 KiB, and each PT_LOAD is a whole one.
 headers_are_near() {
-    readelf -hW "$mnt/vmcore.elf" | awk -F: '
+    readelf -hW "$look/vmcore.elf" | awk -F: '
         /Start of program headers/ { start = $2 + 0 }
         /Size of program headers/ { size = $2 + 0 }
         /Number of program headers/ { number = $2 + 0 }
         END { exit !(number > 1 && start + size * number <= 8192) }' &&
-        readelf -lW "$mnt/vmcore.elf" | awk '
+        readelf -lW "$look/vmcore.elf" | awk '
             $1 == "LOAD" { n++; bad += $5 != $6 || $2 !~ /000$/ || $4 !~ /000$/ }
             END { exit n == 0 || bad > 0 }'
 }
 
 # banner_in FILE CPU: address and text, through the page tables of that CPU.
 banner_in() {
-    bounded "$top_builddir/t/pagetable" "$mnt/$1" "$(control_register "$2" CR3)" \
+    bounded "$top_builddir/t/pagetable" "$look/$1" "$(control_register "$2" CR3)" \
         "0x$(told banner)" 512 2>&1
 }
 
@@ -223,14 +225,14 @@ is_static "$(command -v busybox)" || skip_all 'busybox is not a static one (busy
 make_initramfs || bail_out 'cannot make an initramfs'
 boot_linux
 has 'the guest tells where its banner is' "$(told banner)" 'ffffffff????????'
+start_mount
 set_migration linux mapped-ram multifd=2
-ok 'Linux can be saved while it works' save linux "file:$dir/linux.mig"
+ok 'Linux can be saved through the mount while it works' save linux "file:$mnt/7"
 is 'it stands still now' "$(run_state linux)" postmigrate
 expected=$(registers_of_qemu)
-store=$dir/linux.mig
-start_mount
+ok 'what is inside the set is there soon' wait_for '7.d' test -e "$look/vmcore.elf"
 
-has 'file knows vmcore.elf' "$(file -b "$mnt/vmcore.elf")" 'ELF 64-bit LSB core file, x86-64*'
+has 'file knows vmcore.elf' "$(file -b "$look/vmcore.elf")" 'ELF 64-bit LSB core file, x86-64*'
 ok 'readelf has nothing to complain about' readelf_is_content
 ok 'the headers are where kdump tools look for them, and pieces are whole pages' headers_are_near
 is 'QEMU tells all registers of each CPU' "$(wc -l <<<"$expected")" \
@@ -252,7 +254,7 @@ for ((cpu = 0; cpu < cpus; cpu++)); do
 done
 
 if command -v crash >/dev/null; then
-    is 'crash tells the release' "$(bounded crash --osrelease "$mnt/vmcore.elf")" "$(told release)"
+    is 'crash tells the release' "$(bounded crash --osrelease "$look/vmcore.elf")" "$(told release)"
 else
     skip 'crash tells the release' 'crash is not installed'
 fi
@@ -267,15 +269,18 @@ else
     skip 'drgn knows that it is a Linux kernel' 'drgn is not installed'
 fi
 section=$(section_of vmcoreinfo)
+ok 'the set can be copied' bounded cp --sparse=always "$mnt/7" linux.mig
 ok 'it is shown no more, and fdsetfs ends with status 0' stop_mount
 
 # As if QEMU had no such device: the note is still where the guest has it.
 forget_vmcoreinfo
+store=$dir/linux.mig
+look=$mnt
 start_mount
-is 'without its device VMCOREINFO is not looked for' "$(has_note "$mnt/vmcore.elf")" no
+is 'without its device VMCOREINFO is not looked for' "$(has_note "$look/vmcore.elf")" no
 stop_mount
 start_mount -o vmcoreinfo=search
-is 'vmcoreinfo=search finds it in memory' "$(has_note "$mnt/vmcore.elf")" yes
+is 'vmcoreinfo=search finds it in memory' "$(has_note "$look/vmcore.elf")" yes
 ok 'and the notes are the same' same_notes
 stop_mount
 quit_vm linux

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "t/fuzz/targets.h"
 #include "core/devices.h"
+#include "core/domain.h"
 #include "core/elfcore.h"
 #include "core/error.h"
 #include "core/escape.h"
@@ -143,6 +144,20 @@ static void run_mapped_ram(const guint8 *data, gsize size)
     }
 }
 
+static void run_domain(const guint8 *data, gsize size)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(FdsetDomain) domain = fdset_domain_parse((const char *)data, size, "FILE", &error);
+
+    if (!domain) {
+        check_error(error);
+        return;
+    }
+    for (gsize i = 1; i < fdset_domain_n_cells(domain); i++)
+        g_assert_cmpuint(fdset_domain_cell(domain, i - 1)->id, <=,
+                         fdset_domain_cell(domain, i)->id);
+}
+
 static void run_libvirt(const guint8 *data, gsize size)
 {
     g_autoptr(GError) error = NULL;
@@ -230,7 +245,8 @@ static void run_xbzrle(const guint8 *data, gsize size)
 const FuzzTarget fuzz_targets[] = {
     {"file", run_file},       {"stream", run_stream}, {"mapped-ram", run_mapped_ram},
     {"libvirt", run_libvirt}, {"vmdesc", run_vmdesc}, {"jsontext", run_jsontext},
-    {"qmp", run_qmp},         {"xbzrle", run_xbzrle}, {NULL, NULL},
+    {"qmp", run_qmp},         {"xbzrle", run_xbzrle}, {"domain", run_domain},
+    {NULL, NULL},
 };
 
 const FuzzTarget *fuzz_target_find(const char *name)
