@@ -16,6 +16,7 @@ struct FdsetLook {
     FdsetSet *set; /* owned reference, and a user of its image */
     FdsetSource source;
     guint64 stream_offset;
+    gint64 mtime;
     GArray *channels; /* owned, of ChannelFile */
 };
 
@@ -123,6 +124,7 @@ FdsetLook *fdset_look_new(FdsetSet *set, GError **error)
     look = g_new0(FdsetLook, 1);
     look->set = fdset_set_ref(set);
     look->stream_offset = set->manifest->stream_offset;
+    look->mtime = set->manifest->mtime;
     look->channels = g_array_new(FALSE, FALSE, sizeof(ChannelFile));
     fdset_image_source(set->image, &look->source, set->name);
     look->source.pread = look_pread;
@@ -140,6 +142,20 @@ const FdsetSource *fdset_look_source(const FdsetLook *look)
 guint64 fdset_look_stream_offset(const FdsetLook *look)
 {
     return look->stream_offset;
+}
+
+/* Another save into the same directory has other channels, as their numbers never return. */
+void fdset_look_index_options(const FdsetLook *look, FdsetPageIndexOptions *options)
+{
+    const FdsetSet *set = look->set;
+    guint last = look->channels->len;
+
+    *options = (FdsetPageIndexOptions){
+        .dirfd = set->shared->policy->read_only ? -1 : set->dirfd,
+        .device = set->id,
+        .inode = last > 0 ? g_array_index(look->channels, ChannelFile, last - 1).k : 0,
+        .mtime = look->mtime,
+    };
 }
 
 const FdsetSource *fdset_look_channel(const FdsetLook *look, guint i, guint *k)

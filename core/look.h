@@ -13,6 +13,7 @@
 #ifndef FDSET_LOOK_H
 #define FDSET_LOOK_H
 
+#include "core/pageindex.h"
 #include "core/set.h"
 #include "core/source.h"
 
@@ -29,6 +30,13 @@ const FdsetSource *fdset_look_source(const FdsetLook *look);
 
 /* Where its stream starts. */
 guint64 fdset_look_stream_offset(const FdsetLook *look);
+
+/*
+ * Where an index of its pages is kept, for fdset_inspection_new(): in the set's
+ * directory, with which it goes, or with its user where nothing may be written.
+ * Progress is for the caller to fill in.
+ */
+void fdset_look_index_options(const FdsetLook *look, FdsetPageIndexOptions *options);
 
 /*
  * The file of channel i in the order of their numbers, borrowed, and K of its

@@ -8,14 +8,16 @@
 
 #include "core/set.h"
 #include "fs/view.h"
+#include "fs/work.h"
 
 typedef struct FsInside FsInside;
 
 /*
- * Reads the set's stream, and holds its image open. Errors: those of
- * fdset_look_new() and fdset_inspection_new().
+ * Reads the set's stream, and holds its image open. A save in the streaming
+ * format is indexed, which takes a pass over it the first time: 'works' tells how
+ * far that is. Errors: those of fdset_look_new() and fdset_inspection_new().
  */
-FsInside *fs_inside_new(FdsetSet *set, GError **error);
+FsInside *fs_inside_new(FdsetSet *set, FsWorks *works, GError **error);
 
 FsView *fs_inside_view(const FsInside *inside);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "fs/insides.h"
+#include "core/error.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -16,9 +17,11 @@ typedef struct {
 } Entry;
 
 struct FsInsides {
+    FsWorks *works;    /* borrowed */
     GMutex lock;       /* protects all below */
     GCond changed;     /* something was made, or it is the end */
     GPtrArray *entries; /* of Entry, owned: as many as are in use, and a few more */
+    guint n_waiting;   /* requests that make one or wait for it */
     GThread *sweeper;  /* lets idle ones go; NULL: not started yet */
     gboolean ended;
 };
@@ -31,10 +34,11 @@ static void entry_free(gpointer data)
     g_free(entry);
 }
 
-FsInsides *fs_insides_new(void)
+FsInsides *fs_insides_new(FsWorks *works)
 {
     FsInsides *insides = g_new0(FsInsides, 1);
 
+    insides->works = works;
     g_mutex_init(&insides->lock);
     g_cond_init(&insides->changed);
     insides->entries = g_ptr_array_new_with_free_func(entry_free);
@@ -178,7 +182,7 @@ static FsInside *make(FsInsides *insides, FdsetSet *set, GError **error)
     FsInside *inside;
 
     g_mutex_unlock(&insides->lock);
-    inside = fs_inside_new(set, error);
+    inside = fs_inside_new(set, insides->works, error);
     g_mutex_lock(&insides->lock);
     entry->inside = inside;
     if (!inside)
@@ -187,18 +191,47 @@ static FsInside *make(FsInsides *insides, FdsetSet *set, GError **error)
     return inside;
 }
 
-FsInside *fs_insides_get(FsInsides *insides, FdsetSet *set, GError **error)
+/* Waits while another request makes what is inside; NULL: it is not there. */
+static Entry *wait_for_entry(FsInsides *insides, FdsetSet *set)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&insides->lock);
     Entry *entry;
 
     while ((entry = find_entry(insides, fdset_set_id(set), fdset_set_tag(set), FALSE)) &&
            !entry->inside)
         g_cond_wait(&insides->changed, &insides->lock);
+    return entry;
+}
+
+static FsInside *wait_or_make(FsInsides *insides, FdsetSet *set, GError **error)
+{
+    Entry *entry = wait_for_entry(insides, set);
+
     if (!entry)
         return make(insides, set, error);
     entry->n_users++;
     return entry->inside;
+}
+
+FsInside *fs_insides_get(FsInsides *insides, FdsetSet *set, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&insides->lock);
+    Entry *entry = find_entry(insides, fdset_set_id(set), fdset_set_tag(set), FALSE);
+    FsInside *inside;
+
+    if (entry && entry->inside) {
+        entry->n_users++;
+        return entry->inside;
+    }
+    if (insides->n_waiting >= FS_INSIDES_WAITING_MAX) {
+        g_set_error(error, FDSET_ERROR, FDSET_ERROR_BUSY,
+                    "fdset %u: %d others wait to look into sets: try again later",
+                    fdset_set_id(set), FS_INSIDES_WAITING_MAX);
+        return NULL;
+    }
+    insides->n_waiting++;
+    inside = wait_or_make(insides, set, error);
+    insides->n_waiting--;
+    return inside;
 }
 
 FsInside *fs_insides_find(FsInsides *insides, guint32 id, guint32 tag)

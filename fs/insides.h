@@ -16,9 +16,13 @@
 #define FS_INSIDES_IDLE_MAX 16
 #define FS_INSIDES_IDLE_TIME 5
 
+/* How many requests may make one or wait for that at one time, of the 64 that are served. */
+#define FS_INSIDES_WAITING_MAX 24
+
 typedef struct FsInsides FsInsides;
 
-FsInsides *fs_insides_new(void);
+/* 'works' is borrowed, and told of indexes that are made. */
+FsInsides *fs_insides_new(FsWorks *works);
 
 /* Everything has been given back. */
 void fs_insides_free(FsInsides *insides);
@@ -26,7 +30,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsInsides, fs_insides_free)
 
 /*
  * What is inside a set of the store; made when it is not there yet, which others
- * wait for. To be given back. Errors: those of fs_inside_new().
+ * wait for. To be given back. Errors: those of fs_inside_new(); BUSY when too
+ * many requests make and wait already, so that some are left for VMMs.
  */
 FsInside *fs_insides_get(FsInsides *insides, FdsetSet *set, GError **error);
 

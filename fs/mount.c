@@ -37,10 +37,10 @@ static void raise_limits(void)
 static gboolean open_store(FsContext *context, const FsOptions *options, GError **error)
 {
     context->nodes = fs_nodes_new();
-    context->insides = fs_insides_new();
-    context->files = fs_files_new(context->insides);
     context->events = fs_events_new();
     context->works = fs_works_new();
+    context->insides = fs_insides_new(context->works);
+    context->files = fs_files_new(context->insides);
     context->stats.started = g_get_real_time();
     context->store = fdset_store_open(options->store, &options->policy, error);
     if (context->store)

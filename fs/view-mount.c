@@ -51,7 +51,6 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
                     "%s: not a regular file, which the options offset, gpa and domain-xml are for", path);
         return FALSE;
     }
-    st->st_ino = 0; /* nodes are the inode numbers */
     fdset_source_init_fd(&serving->source, serving->fd, (guint64)st->st_size, path);
     return TRUE;
 }
@@ -78,6 +77,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
     if (fdset_inspection_problem(serving->inspection))
         g_warning("%s; only what its beginning tells is shown",
                   fdset_inspection_problem(serving->inspection));
+    serving->context.file.st_ino = 0; /* nodes are the inode numbers */
     serving->context.view = fs_view_new(serving->inspection);
     return TRUE;
 }

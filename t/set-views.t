@@ -98,6 +98,16 @@ is 'channels/ has those that the store has' "$(cd "$mnt/9.d/channels" && echo *)
     "$(cd "$store/9" && for f in ch-*; do printf '%d\n' "$((10#${f#ch-}))"; done | paste -sd ' ')"
 end_actor writer
 
+# Without mapped-ram: an index of its pages is made, and kept with the set.
+make_stream streaming 0 3000 plain
+ok 'a save in the streaming format' bounded cp streaming "$mnt/12"
+"$fdsetfs" -o cache-dir=off "$dir/streaming" plain || bail_out 'cannot show a plain file'
+is 'is shown as the plain file is' "$(all_of "$mnt/12.d")" "$(all_of plain)"
+ok 'the plain file is shown no more' unmount "$dir/plain"
+index=$(echo "$store"/12/*.pages)
+ok 'its index is kept with the set' test -s "$index"
+before=$(stat -c '%i %Y' "$index")
+
 # ---- who may read it ----
 
 is 'permissions are those of the set' "$(stat -c '%a %U' "$mnt/7.d" "$mnt/7.d/ram" "$mnt/7.d/mem.raw" | paste -sd ,)" \
@@ -242,6 +252,11 @@ ends_cleanly
 # ---- damage ----
 
 start_mount
+is 'streaming: memory is the same after a restart' "$(sha256sum <"$mnt/12.d/mem.raw")" \
+    "$(sha256sum <"$mnt/7.d/mem.raw")"
+is 'streaming: and the index was not made again' "$(stat -c '%i %Y' "$index")" "$before"
+is 'streaming: the set is removed' "$(sys unlink "$mnt/12")" 0
+ok 'streaming: and all that was kept with it' wait_for 'the files to go' gone_from_store
 pages=$(sed -n 's/.*"pages_offset" : "\(0x[0-9a-f]*\)".*/\1/p' "$mnt/7.d/info.json")
 present=$(sys open f rdonly "$mnt/7.d/ram/pc.ram" : seek f $((1000 * page)) data)
 present=${present#0, }

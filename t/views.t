@@ -69,6 +69,7 @@ try_samples() {
 # ---- what needs no real file ----
 
 try_small() {
+    local file
     "$top_builddir/t/mkstream" 8192 >small || bail_out 'cannot make a stream'
     show "$dir/small"
     is 'the tree has its files' "$(cd "$mnt" && echo *)" \
@@ -87,6 +88,12 @@ try_small() {
     ok 'an address that the user gives is taken' \
         same_at "$mnt/mem.raw" $((0x200000000)) "$mnt/ram/pc.ram" $((0x1000)) $((0x2000))
     hide 'a small file'
+    "$top_builddir/t/mkstream" 0 100 plain >one && cp -p one other || bail_out 'cannot make a stream'
+    for file in one other; do
+        show "$dir/$file" -o "cache-dir=$dir/cache"
+        hide "$file, in the streaming format,"
+    done
+    is 'files of one size and time have an index each' "$(find cache -name '*.pages' | wc -l)" 2
     has 'a range of a block that is not there is refused' \
         "$(refusal "$dir/small" -o gpa=nobody:0:4096:0)" "*no RAM block 'nobody'*status 2"
     has 'an offset without a stream is refused' "$(refusal "$dir/small" -o offset=1)" \
