@@ -132,6 +132,7 @@ gboolean fs_ctl_watch(FsCtl *ctl, GError **error)
 
     if (!fs_ctl_client(ctl, error))
         return FALSE;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads a pipe gets events as they come, too */
     watch.written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (int i = 0; ctl->count <= 0 || i < ctl->count; i++) {
         gint64 end = g_get_monotonic_time() + (gint64)(interval * G_USEC_PER_SEC);

@@ -155,12 +155,12 @@ has 'watch shows how fast a channel is' "$(ctl watch --count 5 --interval 0.3 | 
 kill_children "$load_pid"
 end_process "$load_pid"
 wait_for 'it to settle' state_is_one_of 20 partial
-spawn watching watched "$top_builddir/fs/fdsetctl" -m "$mnt" watch --interval 0.1
-wait_for 'a look' grep -q '^20 ' watched
+spawn watching watched "$top_builddir/fs/fdsetctl" -m "$mnt" watch --interval 100
+wait_for 'a look' grep -q '^SET ' watched
 sys open f rdwr "$mnt/20" >/dev/null
 ok 'watch shows events as they come' wait_for 'it' \
     grep -qE '^20.* fdset 20: OPEN_REFUSED  fdset 20: an open for reading and writing' watched
-end_process "$watching" INT
+end_process "$watching"
 ctl rm 20
 fails 'wait gives up' 4 '*the timeout has passed' wait 10 --timeout 0.1
 end_actor vm
@@ -227,5 +227,24 @@ fails 'without a control socket' 3 '*is not the root of an fdsetfs that has a co
 ok 'export works through the mount' ctl export 7 out4
 ok 'and is the same' cmp stream out4
 ok 'statistics are there' grep -q '"fdset-id" : 7' "$mnt/.ctl/stats.json"
+
+# ---- a filesystem that can share blocks ----
+
+mount_xfs() {
+    truncate -s 512M xfs.image && mkfs.xfs -q -m reflink=1 xfs.image && mkdir xfs &&
+        mount -o loop xfs.image xfs && mounts+=("$dir/xfs")
+}
+if [ "$(id -u)" -eq 0 ] && command -v mkfs.xfs filefrag >/dev/null && mount_xfs 2>/dev/null; then
+    stop_mount
+    mkdir xfs/store
+    store=$dir/xfs/store
+    start_mount
+    is 'import into a store on XFS' "$(ctl import 7 stream)" '7: durable, 2.2 MiB'
+    ok 'export within it' ctl export 7 xfs/out
+    ok 'is the same' cmp stream xfs/out
+    has 'and shares the blocks of the store' "$(filefrag -v xfs/out)" '*shared*'
+else
+    skip 'an export shares blocks' 'not root, no XFS, or no xfsprogs'
+fi
 ends_cleanly
 done_testing
