@@ -258,6 +258,17 @@ if command -v crash >/dev/null; then
 else
     skip 'crash tells the release' 'crash is not installed'
 fi
+if command -v makedumpfile >/dev/null; then
+    ok 'makedumpfile reads the log of the kernel' \
+        bounded makedumpfile --dump-dmesg "$look/vmcore.elf" dmesg
+    has 'and there is what the kernel said first' "$(head -n 1 dmesg)" "*$(told version)"
+    ok 'makedumpfile packs the pages that are in use' \
+        bounded makedumpfile -c -d 31 "$look/vmcore.elf" packed
+    is 'crash tells the release of that' "$(bounded crash --osrelease packed)" "$(told release)"
+    rm -f packed
+else
+    skip 'makedumpfile reads the log of the kernel' 'makedumpfile is not installed'
+fi
 if has_drgn; then
     has 'drgn knows that it is a Linux kernel' "$(ask_drgn prog.flags)" '*IS_LINUX_KERNEL*'
     has 'drgn knows the architecture' "$(ask_drgn prog.platform)" '*X86_64*'
