@@ -210,6 +210,16 @@ static gboolean get_flags(JsonNode *state, const char *name, guint64 *value)
     return TRUE;
 }
 
+/* The program counter of a 64-bit CPU: numbers of 64 bits are texts, see vmstate.h. */
+static gboolean get_pc(JsonNode *state, guint64 *pc)
+{
+    static const char *const path[] = {"env.pc", NULL};
+    JsonNode *node = fdset_vmstate_find(state, path);
+
+    return node != NULL && JSON_NODE_HOLDS_VALUE(node) &&
+           json_node_get_value_type(node) == G_TYPE_STRING && fdset_vmstate_number(node, pc);
+}
+
 /* How many registers of layout 'i' go to 'values', or 0 when this is no such CPU. */
 static gsize get_registers(JsonNode *state, gsize i, guint64 *values)
 {
@@ -217,7 +227,7 @@ static gsize get_registers(JsonNode *state, gsize i, guint64 *values)
     gsize n = 0;
     guint64 pc;
 
-    if (array == NULL || !get_number(state, "env.pc", &pc))
+    if (array == NULL || !get_pc(state, &pc))
         return 0;
     if (layouts[i].pc_first)
         values[n++] = pc;

@@ -93,11 +93,13 @@ static guint64 round_up(guint64 value)
 static GBytes *render_head(const FdsetGpa *gpa, const GArray *pieces, GBytes *notes)
 {
     GByteArray *bytes = g_byte_array_new();
-    guint64 notes_at = sizeof(Elf64_Ehdr) + (pieces->len + 1) * sizeof(Elf64_Phdr);
+    guint n_headers = pieces->len + (g_bytes_get_size(notes) > 0 ? 1 : 0);
+    guint64 notes_at = sizeof(Elf64_Ehdr) + n_headers * sizeof(Elf64_Phdr);
     guint64 at = round_up(notes_at + g_bytes_get_size(notes)), start = at;
 
-    append_header(bytes, machine_of(gpa), pieces->len + 1);
-    append_segment(bytes, PT_NOTE, notes_at, 0, g_bytes_get_size(notes));
+    append_header(bytes, machine_of(gpa), n_headers);
+    if (g_bytes_get_size(notes) > 0)
+        append_segment(bytes, PT_NOTE, notes_at, 0, g_bytes_get_size(notes));
     for (guint i = 0; i < pieces->len; i++) {
         const Piece *piece = &g_array_index(pieces, Piece, i);
 

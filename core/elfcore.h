@@ -15,7 +15,7 @@
 #include "core/gpa.h"
 #include "core/memview.h"
 
-/* 'notes' is the content of PT_NOTE. Errors: NOT_FOUND without a memory map, LIMIT. */
+/* 'notes' is the content of PT_NOTE, which is not there when it is empty. Errors: NOT_FOUND without a memory map, LIMIT. */
 FdsetMemview *fdset_elfcore_new(const FdsetGpa *gpa, GBytes *notes, GError **error);
 
 #endif

@@ -106,6 +106,22 @@ static void test_lime(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(header[32], ==, stream_page_byte("pc.bios", 0));
 }
 
+/* readelf does not take a PT_NOTE of nothing. */
+static void test_no_notes(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GBytes) notes = g_bytes_new_static("", 0);
+    g_autoptr(FdsetMemview) view =
+        fdset_elfcore_new(fdset_inspection_gpa(fixture->inspection), notes, NULL);
+    Elf64_Ehdr head;
+    Elf64_Phdr first;
+
+    g_assert_nonnull(view);
+    g_assert_cmpint(fdset_memview_pread(view, &head, sizeof head, 0), ==, sizeof head);
+    g_assert_cmpint(fdset_memview_pread(view, &first, sizeof first, sizeof head), ==, sizeof first);
+    g_assert_cmpuint(head.e_phnum, ==, 2);
+    g_assert_cmpuint(first.p_type, ==, PT_LOAD);
+}
+
 /* 200 single pages with gaps: more program headers than readers look at. */
 static void test_too_many(Fixture *fixture, gconstpointer data)
 {
@@ -231,6 +247,8 @@ int main(int argc, char **argv)
     tap_init(argc, argv);
     g_test_add("/elfcore/an ELF core has a segment for each piece of memory", Fixture, NULL, set_up,
                test_elf, tear_down);
+    g_test_add("/elfcore/an ELF core without notes has no PT_NOTE", Fixture, NULL, set_up,
+               test_no_notes, tear_down);
     g_test_add("/elfcore/LiME has a header for each range", Fixture, NULL, set_up, test_lime,
                tear_down);
     g_test_add("/elfcore/program headers stay within 8 KiB", Fixture, NULL, set_up, test_too_many,
