@@ -98,6 +98,16 @@ try_save 'sparse, direct I/O' 1 durable \
     --image-format sparse --bypass-cache --parallel-channels 4 : --bypass-cache --parallel-channels 4
 is 'sparse, direct I/O: QEMU wrote through the direct descriptor' "$(direct_channels 1)" 1
 
+# MOUNT/1.d, where the set is looked into: memory there is what QEMU dumped.
+has 'the views of the set know libvirt' "$(bounded cat "$mnt/1.d/info.json" | tr -d ' \n')" \
+    '*"libvirt":{"format":"sparse","finished":true,*'
+same_low_memory() {
+    bounded cmp -n "$video_hole_start" "$mnt/1.d/mem.raw" before.memory &&
+        bounded cmp -i "$video_hole_end" -n $(((guest_memory << 20) - video_hole_end)) \
+            "$mnt/1.d/mem.raw" before.memory
+}
+ok 'and have its memory' same_low_memory
+
 # ---- the header until it is sealed, and then ----
 
 has 'virsh save-image-dumpxml reads the header' "$(v save-image-dumpxml "$mnt/1")" '*<name>guest</name>*'
