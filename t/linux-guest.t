@@ -3,10 +3,10 @@
 #
 # A Linux guest, saved through the mount while it works: the tools that people use on a crashed
 # kernel start on what is shown of it, and tell what QEMU and the guest tell.
-# Needs Debian's cloud kernel, as scripts/check unpacks it: FDSETFS_GUEST names a
-# directory with boot/vmlinuz-*-cloud-amd64 and lib/modules, or it is looked for
-# in build/guest of the sources and in / . The rest of the guest is busybox and a
-# few lines of shell, made here.
+# Needs Debian's cloud kernel and a static busybox, as scripts/check unpacks them:
+# FDSETFS_GUEST names a directory with boot/vmlinuz-*-cloud-amd64, lib/modules and
+# bin/busybox, or they are looked for in build/guest of the sources and in / . The
+# rest of the guest is a few lines of shell, made here.
 # shellcheck disable=SC2317 # ok calls functions by name
 
 # shellcheck source=t/lib.sh
@@ -26,27 +26,28 @@ require_qemu
 
 # ---- the guest ----
 
-# find_guest: sets kernel and module.
+# find_guest: sets kernel, module and busybox.
 find_guest() {
     local root
     for root in ${FDSETFS_GUEST:+"$FDSETFS_GUEST"} "$top_srcdir/build/guest" ''; do
         kernel=$(find "$root/boot" -maxdepth 1 -name 'vmlinuz-*-cloud-amd64' 2>/dev/null |
             sort -V | tail -n 1)
-        [ -n "$kernel" ] || continue
-        module=$(find "$root/lib/modules/${kernel##*/vmlinuz-}" -name 'qemu_fw_cfg.ko' 2>/dev/null)
-        [ -n "$module" ] && return
+        module=$(find "$root/lib/modules/" -name 'qemu_fw_cfg.ko' \
+            -path "*/${kernel##*/vmlinuz-}/*" 2>/dev/null | head -n 1)
+        busybox=$root/bin/busybox
+        [ -n "$kernel" ] && [ -n "$module" ] && is_static "$busybox" && return
     done
     return 1
 }
 
 is_static() {
-    file -bL "$1" | grep -q 'statically linked'
+    [ -x "$1" ] && file -bL "$1" | grep -q 'statically linked'
 }
 
 # The guest tells where things are, then works on its memory for good.
 make_initramfs() {
     mkdir -p root/bin root/proc root/dev root/tmp
-    cp "$(command -v busybox)" root/bin/busybox && cp "$module" root/module.ko
+    cp "$busybox" root/bin/busybox && cp "$module" root/module.ko
     cat >root/init <<'END_OF_INIT'
 #!/bin/busybox sh
 PATH=/bin
@@ -216,11 +217,11 @@ banner_in() {
 
 # ---- the story ----
 
-find_guest || skip_all "no Debian cloud kernel here (FDSETFS_GUEST; scripts/check unpacks one)"
-for tool in busybox cpio file readelf; do
+for tool in cpio file readelf; do
     command -v "$tool" >/dev/null || skip_all "$tool is not installed"
 done
-is_static "$(command -v busybox)" || skip_all 'busybox is not a static one (busybox-static)'
+find_guest ||
+    skip_all 'no Debian cloud kernel and static busybox (FDSETFS_GUEST; scripts/check unpacks them)'
 
 make_initramfs || bail_out 'cannot make an initramfs'
 boot_linux
