@@ -77,7 +77,7 @@ static JsonObject *render_stream(const FdsetInspection *inspection)
 
 static JsonNode *render_libvirt(const FdsetLibvirt *libvirt)
 {
-    JsonObject *object;
+    g_autoptr(JsonObject) object = NULL;
     guint64 offset, len;
 
     if (libvirt == NULL)
