@@ -18,6 +18,15 @@ static gboolean is_placed(const FdsetGpa *gpa, const FdsetRamblock *block)
     return FALSE;
 }
 
+/* By the id of its backend; machine types up to 4.0 put a path in front. */
+static FdsetRamblock *find_backend(const FdsetDerivation *derivation, const char *id)
+{
+    FdsetRamblock *block = fdset_ram_find_block(derivation->ram, id);
+    g_autofree char *path = g_strdup_printf("/objects/%s", id);
+
+    return block != NULL ? block : fdset_ram_find_block(derivation->ram, path);
+}
+
 /* --- cells of the domain --- */
 
 GPtrArray *fdset_gpa_find_cells(const FdsetDerivation *derivation)
@@ -29,7 +38,7 @@ GPtrArray *fdset_gpa_find_cells(const FdsetDerivation *derivation)
     for (gsize i = 0; i < n; i++) {
         const FdsetDomainCell *cell = fdset_domain_cell(domain, i);
         g_autofree char *name = g_strdup_printf("ram-node%" G_GUINT64_FORMAT, cell->id);
-        FdsetRamblock *block = fdset_ram_find_block(derivation->ram, name);
+        FdsetRamblock *block = find_backend(derivation, name);
 
         if (block == NULL || fdset_ramblock_used_length(block) != cell->size) {
             g_ptr_array_set_size(blocks, 0);
@@ -68,7 +77,7 @@ static void place_device(const FdsetDerivation *derivation, const FdsetDomainMem
     g_autofree char *how = NULL;
 
     if (memory->backend != NULL)
-        range.block = fdset_ram_find_block(derivation->ram, memory->backend);
+        range.block = find_backend(derivation, memory->backend);
     if (range.block == NULL) {
         range.block = find_by_size(derivation, memory->size);
         why = ", the only RAM block of its size";

@@ -391,6 +391,12 @@ static const struct {
      {{"pc.ram", MIB}, {"memdimm3", MIB}, {"memdimm1", MIB}},
      "0x0+0x100000=pc.ram@0x0 0x100000000+0x100000=memdimm3@0x0",
      1},
+    {"backends of old machine types have a path",
+     DOMAIN("<cpu><numa><cell id='0' memory='1024'/></numa></cpu>"
+            "<devices>" DIMM("slot='0' base='0x100000000'", "1024") "</devices>"),
+     {{"/objects/memdimm0", MIB}, {"/objects/ram-node0", MIB}},
+     "0x0+0x100000=/objects/ram-node0@0x0 0x100000000+0x100000=/objects/memdimm0@0x0",
+     0},
     {"a DIMM is the only block of its size",
      DOMAIN("<devices>" DIMM("base='0x100000000'", "2048") "</devices>"),
      {{"pc.ram", MIB}, {"m7", 2 * MIB}, {"other", MIB}},
