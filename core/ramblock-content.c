@@ -280,8 +280,11 @@ static gint64 count_words(const FdsetRamblock *block, guint64 word, guint64 end)
 
         if (r < 0)
             return r;
+        /* Nearly all are one of two, and counting bits is a call where it may be no instruction. */
         for (gsize i = 0; i < n; i++)
-            total += (guint64)__builtin_popcountll(words[i]);
+            total += words[i] == 0            ? 0
+                     : words[i] == G_MAXUINT64 ? FDSET_BITMAP_WORD_BITS
+                                               : (guint64)__builtin_popcountll(words[i]);
         word += n;
     }
     return (gint64)total;
