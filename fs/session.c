@@ -2,11 +2,18 @@
 #include "config.h"
 #include "fs/session.h"
 #include "core/error.h"
+#include "core/fd.h"
 #include "fs/daemon.h"
 #include "fs/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* More gains nothing, and costs who maps files and touches them here and there. */
+#define READ_AHEAD_KIB "256"
 
 gboolean fs_session_find_mountpoint(FsOptions *options, GError **error)
 {
@@ -43,14 +50,37 @@ struct fuse_session *fs_session_new(FsOptions *options, const struct fuse_lowlev
     return session;
 }
 
+/*
+ * The kernel reads 128 KiB ahead on any FUSE mount, whatever the daemon grants, and only the
+ * administrator can say more: then let it. Nothing here asks the daemon, which does not answer yet.
+ */
+static void raise_read_ahead(const char *mountpoint)
+{
+    g_autofree char *path = NULL;
+    struct statx st;
+    autofd fd = -1;
+    int r;
+
+    if (g_str_has_prefix(mountpoint, "/dev/fd/") ||
+        statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+        return;
+    path = g_strdup_printf("/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major, st.stx_dev_minor);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    r = fd < 0 ? -errno : fdset_fd_pwrite(fd, READ_AHEAD_KIB, strlen(READ_AHEAD_KIB), 0);
+    if (r < 0)
+        g_debug("%s: stays as it is: %s", path, g_strerror(-r));
+}
+
 gboolean fs_session_mount(struct fuse_session *session, const FsOptions *options, GError **error)
 {
     if (fuse_set_signal_handlers(session) < 0) {
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_SYSTEM, "cannot set signal handlers");
         return FALSE;
     }
-    if (fuse_session_mount(session, options->mountpoint) == 0)
+    if (fuse_session_mount(session, options->mountpoint) == 0) {
+        raise_read_ahead(options->mountpoint);
         return TRUE;
+    }
     g_set_error(error, FDSET_ERROR, FDSET_ERROR_SYSTEM, "%s: cannot mount here (see above)",
                 options->mountpoint);
     fuse_remove_signal_handlers(session);

@@ -4,7 +4,7 @@
 # bench-views.sh - what views of a migration file cost. Sourced by bench.
 # shellcheck disable=SC2154 # from bench and t/lib.sh
 
-random_reads=4000                   # a round; no place twice
+declare -A random_reads=([cold]=4000 [warm]=50000) # a round; no place twice
 
 # forget_cache FILE...: no page of them is in the cache. As the owner, without privileges.
 forget_cache() {
@@ -56,8 +56,9 @@ rate_of_cp() {
     calc "$(stat -c %s "$1") / 1048576 / ($EPOCHREALTIME - $start)"
 }
 
+# random_rate FILE TEMPERATURE SEED: reads of 4 KiB per second.
 random_rate() {
-    "$top_builddir/scripts/read-cost" "$1" "$random_reads" "$2" | cut -d ' ' -f 1
+    "$top_builddir/scripts/read-cost" "$1" "${random_reads[$2]}" "$3" | cut -d ' ' -f 1
 }
 
 # measure WHAT TEMPERATURE N PLACE: one number goes to the list of these three words.
@@ -70,7 +71,7 @@ measure() {
     [ "$2" = warm ] || forget_cache "$mnt/ram/pc.ram" "$dir/plain/image"
     case $1 in
         cp) views["$1 $2 $4"]+=" $(rate_of_cp "$file")" ;;
-        random) views["$1 $2 $4"]+=" $(random_rate "$file" "$3")" ;;
+        random) views["$1 $2 $4"]+=" $(random_rate "$file" "$2" "$3")" ;;
     esac
 }
 

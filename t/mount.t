@@ -284,6 +284,12 @@ is 'all that was acknowledged is there' \
 
 # ---- what it costs ----
 
+ahead=/sys/class/bdi/$(mountpoint -d "$mnt")/read_ahead_kb
+if [ -w "$ahead" ]; then
+    is 'the kernel reads 256 KiB ahead' "$(cat "$ahead")" 256
+else
+    skip 'the kernel reads 256 KiB ahead' "$ahead cannot be written"
+fi
 devices() {
     find "/proc/$daemon_pid/fd" -lname /dev/fuse | wc -l
 }
