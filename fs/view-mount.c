@@ -34,6 +34,7 @@ gboolean fs_view_is_wanted(const FsOptions *options)
     struct stat st;
 
     return options->has_offset || options->gpa->len > 0 || options->domain_xml != NULL ||
+           options->vmcoreinfo != FDSET_VMCOREINFO_AUTO ||
            (stat(options->store, &st) == 0 && S_ISREG(st.st_mode));
 }
 
@@ -48,7 +49,7 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
     }
     if (!S_ISREG(st->st_mode)) {
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_USAGE,
-                    "%s: not a regular file, which the options offset, gpa and domain-xml are for", path);
+                    "%s: not a regular file, which the options offset, gpa, domain-xml and vmcoreinfo are for", path);
         return FALSE;
     }
     fdset_source_init_fd(&serving->source, serving->fd, (guint64)st->st_size, path);

@@ -100,6 +100,7 @@ try_small() {
         '*expected 0x5145564d (QEVM)*status 6'
     has 'the options of a file are not for a store' "$(refusal "$dir/mnt" -o offset=1)" \
         '*not a regular file*status 2'
+    has 'nor is this one' "$(refusal "$dir/mnt" -o vmcoreinfo=search)" '*not a regular file*status 2'
     printf 'nothing' >nothing
     has 'a file without a stream is refused' "$(refusal "$dir/nothing")" '*no QEMU migration stream*status 6'
 }
