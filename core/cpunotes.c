@@ -196,6 +196,7 @@ static const struct {
 };
 
 #define REGISTERS 32
+#define NARROW 16
 
 static gboolean get_flags(JsonNode *state, const char *name, guint64 *value)
 {
@@ -208,6 +209,25 @@ static gboolean get_flags(JsonNode *state, const char *name, guint64 *value)
     data = g_bytes_get_data(bytes, NULL);
     *value = (guint64)data[0] << 24 | (guint64)data[1] << 16 | (guint64)data[2] << 8 | data[3];
     return TRUE;
+}
+
+/*
+ * An Arm CPU in a 32-bit state, as with a 32-bit process of a 64-bit kernel: r0 to
+ * r14 are x0 to x14, as the architecture maps those of user mode, r15 is the
+ * program counter. What the section has of the others is not what they are now.
+ */
+static gboolean get_narrow(JsonNode *state, guint64 *values)
+{
+    JsonArray *array = get_array(state, "env.regs", NARROW);
+
+    memset(values, 0, REGISTERS * sizeof values[0]);
+    for (guint r = 0; array != NULL && r < NARROW; r++) {
+        guint64 *value = r == NARROW - 1 ? &values[REGISTERS] : &values[r];
+
+        if (!fdset_vmstate_number(json_array_get_element(array, r), value))
+            return FALSE;
+    }
+    return array != NULL;
 }
 
 /* The program counter of a 64-bit CPU: numbers of 64 bits are texts, see vmstate.h. */
@@ -238,7 +258,8 @@ static gsize get_registers(JsonNode *state, gsize i, guint64 *values)
     if (!layouts[i].pc_first)
         values[n++] = pc;
     if (layouts[i].flags != NULL &&
-        (!get_flags(state, layouts[i].flags, &values[n]) || (values[n++] & AARCH32) != 0))
+        (!get_flags(state, layouts[i].flags, &values[n]) ||
+         ((values[n++] & AARCH32) != 0 && !get_narrow(state, values))))
         return 0;
     return n;
 }

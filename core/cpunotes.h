@@ -6,7 +6,8 @@
  * target/i386/arch_dump.c). Floating point registers are not in them.
  *
  * From the "cpu" sections of x86-64, arm64 and riscv64, decoded with the
- * stream's description; 32-bit CPUs, and Arm's in a 32-bit state, have none.
+ * stream's description. Arm's in a 32-bit state are shown as the architecture
+ * maps them; other CPUs have no notes.
  */
 #ifndef FDSET_CPUNOTES_H
 #define FDSET_CPUNOTES_H

@@ -78,6 +78,37 @@ try_registers 'arm64' "$arm" 384 0x50000000 0x14000000d2824681 '*X01=00000000000
 try_registers 'riscv64' "$riscv" 368 0x80000000 0x0000006f12300593 '*a1 *0000000000000123*' \
     -machine virt -bios none -m 1G
 
+# words_of_note NOTE: the registers of an NT_PRSTATUS, one a line.
+words_of_note() {
+    cut -c $((112 * 2 + 1))- <<<"$1" | fold -w 16
+}
+
+# A CPU in a 32-bit state: QEMU's own dump is one of 32 bits. mov r1, #0x34; b .
+try_narrow() {
+    local narrow=${QEMU_ARM32:-qemu-system-arm} note
+    if ! command -v "$narrow" >/dev/null; then
+        skip 'Arm in a 32-bit state: registers' "$narrow is not installed"
+        return
+    fi
+    qemu=$narrow boot machine -machine virt -cpu cortex-a15 -m 1G \
+        -device loader,addr=0x50000000,data=0xeafffffee3a01034,data-len=8 \
+        -device loader,addr=0x50000000,cpu-num=0
+    set_migration machine mapped-ram
+    qmp machine cont >/dev/null
+    wait_for 'the guest to run' says_register machine '*R01=00000034*R15=50000004*' ||
+        bail_out 'Arm in a 32-bit state: the guest does not run'
+    qmp machine stop >/dev/null
+    save machine "file:$dir/machine.mig"
+    show "$dir/machine.mig"
+    note=$(registers_in "$mnt/vmcore.elf" 384)
+    is 'Arm in a 32-bit state: r1 is x1' "$(words_of_note "$note" | sed -n 2p)" 3400000000000000
+    is 'Arm in a 32-bit state: r15 is pc' "$(words_of_note "$note" | sed -n 33p)" 0400005000000000
+    hide 'Arm in a 32-bit state'
+    quit_vm machine
+    rm -f machine.mig
+}
+try_narrow
+
 # ---- memory ----
 
 with "$arm" 'ARM aarch64' 'arm virt, 2 GiB' '0x50000000 0xbffffff8' 3 \
