@@ -2,16 +2,18 @@
 /*
  * mkstream - a small complete migration stream for stories without a QEMU.
  *
- *   mkstream [START [PAGES [plain]]] >FILE
+ *   mkstream [START [PAGES [FORM [NAME]]]] >FILE
  *
- * START zeros in front of it (0), one block of PAGES pages (300), as mapped-ram
- * or plain, which has no offsets within the file.
+ * START zeros in front of it (0), one block of PAGES pages (300) called NAME
+ * (pc.ram), as mapped-ram or, when FORM is "plain", in the streaming format,
+ * which has no offsets within the file.
  */
 #include "config.h"
 #include "t/streamwriter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
@@ -23,8 +25,10 @@ int main(int argc, char **argv)
         shape.start = g_ascii_strtoull(argv[1], NULL, 10);
     if (argc > 2)
         block.pages = g_ascii_strtoull(argv[2], NULL, 10);
-    if (argc > 3)
+    if (argc > 3 && strcmp(argv[3], "plain") == 0)
         shape.capability = NULL;
+    if (argc > 4)
+        block.name = argv[4];
     file = stream_file_new(&shape);
     if (fwrite(file->bytes->data, 1, file->bytes->len, stdout) != file->bytes->len ||
         fflush(stdout) != 0) {

@@ -78,6 +78,10 @@ try_small() {
     is 'a RAM block has its size' "$(stat -c %s "$mnt/ram/pc.ram")" $((300 * page))
     is 'its blocks are those of the pages that are there' "$(stat -c %b "$mnt/ram/pc.ram")" \
         $((200 * page / 512))
+    # mkstream leaves the old bytes of absent pages, of which page 1 is the first, in their place.
+    ok 'a page that became zero is zeros' same_at "$mnt/ram/pc.ram" "$page" /dev/zero 0 "$page"
+    is 'though the file still has what it was' \
+        "$(dd if=small bs=1 skip=$((1024 * 1024 + page)) count="$page" status=none | tr -d '\0' | wc -c)" "$page"
     is 'inode numbers do not change' "$(stat -c %i "$mnt/mem.raw")" "$(stat -c %i "$mnt/mem.raw")"
     has 'a view cannot be written' "$( (: >>"$mnt/mem.raw") 2>&1)" '*Read-only file system'
     ok 'cp makes a sparse copy of a block' bounded cp "$mnt/ram/pc.ram" copy
@@ -103,6 +107,27 @@ try_small() {
     has 'nor is this one' "$(refusal "$dir/mnt" -o vmcoreinfo=search)" '*not a regular file*status 2'
     printf 'nothing' >nothing
     has 'a file without a stream is refused' "$(refusal "$dir/nothing")" '*no QEMU migration stream*status 6'
+}
+
+# hostile NAME SHOWN: a RAM block of this name is one file, which lies in ram/.
+hostile() {
+    local shown
+    "$top_builddir/t/mkstream" 0 100 mapped "$1" >hostile || bail_out 'cannot make a stream'
+    show "$dir/hostile"
+    shown=$(cd "$mnt/ram" && find . -mindepth 1 -printf '%y %P\n')
+    is "a block called $(printf %q "$1") stays in its directory" "$shown" "f $2"
+    is 'and is read whole' "$(bounded cat "$mnt/ram/$2" | wc -c)" $((100 * page))
+    hide 'it'
+}
+
+try_names() {
+    hostile .. '%2E.'
+    hostile ../../../etc/passwd '%2E.%2F..%2F..%2Fetc%2Fpasswd'
+    hostile /dev/null '%2Fdev%2Fnull'
+    hostile a/b 'a%2Fb'
+    hostile $'\n\e[31m' '%0A%1B[31m'
+    hostile $'\xff\xfe' '%FF%FE'
+    hostile 'a%2Fb' 'a%252Fb'
 }
 
 # A libvirt header: version 2, 9 bytes behind it, format 5, little-endian.
@@ -260,6 +285,7 @@ try_dimms() {
 
 try_samples
 try_small
+try_names
 try_compressed
 if command -v "$qemu" >/dev/null; then
     require_qemu
