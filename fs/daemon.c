@@ -48,10 +48,10 @@ int fs_daemon_start(void)
     return fds[1];
 }
 
-void fs_daemon_ready(int fd)
+void fs_daemon_ready(int fd, int null)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
+    if (null < 0)
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (chdir("/") < 0)
         g_warning("cannot change to the root directory");
     for (int i = 0; null >= 0 && i < 3; i++)

@@ -17,8 +17,11 @@
  */
 int fs_daemon_start(void);
 
-/* Detaches from the terminal and lets the parent exit with status 0. */
-void fs_daemon_ready(int fd);
+/*
+ * Detaches from the terminal and lets the parent exit with status 0. 'null' is
+ * an open /dev/null, taken over, for a process that can open it no more; or -1.
+ */
+void fs_daemon_ready(int fd, int null);
 
 /*
  * libfuse ends its threads with pthread_cancel(), for which the C library loads

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,9 +91,16 @@ gboolean fs_session_mount(struct fuse_session *session, const FsOptions *options
 void fs_session_run(struct fuse_session *session, const FsOptions *options, int ready)
 {
     if (ready >= 0)
-        fs_daemon_ready(ready);
+        fs_daemon_ready(ready, -1);
     if (fs_loop_run(session, options->policy.one_thread) < 0)
         g_warning("the request loop ended with an error");
+}
+
+gboolean fs_session_is_mounted(struct fuse_session *session)
+{
+    struct pollfd fd = {.fd = fuse_session_fd(session), .events = POLLIN};
+
+    return poll(&fd, 1, 0) <= 0 || !(fd.revents & POLLERR);
 }
 
 void fs_session_unmount(struct fuse_session *session)

@@ -23,6 +23,9 @@ gboolean fs_session_mount(struct fuse_session *session, const FsOptions *options
 /* Tells 'ready' (or -1), and serves requests until it is unmounted or a signal ends it. */
 void fs_session_run(struct fuse_session *session, const FsOptions *options, int ready);
 
+/* FALSE when somebody has unmounted it. */
+gboolean fs_session_is_mounted(struct fuse_session *session);
+
 /* Unmounts, and no longer handles signals. */
 void fs_session_unmount(struct fuse_session *session);
 

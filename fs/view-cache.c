@@ -35,6 +35,7 @@ void fs_view_cache_open(FsViewCache *cache, const FsOptions *options, const stru
         .progress = show_progress,
         .data = cache,
     };
+    cache->tmp = open(g_get_tmp_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (options->no_cache)
         return;
     if (g_mkdir_with_parents(path, 0700) == 0)
@@ -42,6 +43,11 @@ void fs_view_cache_open(FsViewCache *cache, const FsOptions *options, const stru
     if (cache->index.dirfd < 0)
         g_warning("%s: cannot be the cache directory: %s; what is found out is not kept", path,
                   g_strerror(errno));
+}
+
+int fs_view_cache_directory(const FsViewCache *cache)
+{
+    return cache->index.dirfd >= 0 ? cache->index.dirfd : cache->tmp;
 }
 
 void fs_view_cache_report(FsViewCache *cache, const FsOptions *options, const FdsetPageIndex *index)
@@ -61,5 +67,7 @@ void fs_view_cache_clear(FsViewCache *cache)
 {
     if (cache->shown)
         fputc('\n', stderr);
+    cache->shown = FALSE;
     fdset_fd_clear(&cache->index.dirfd);
+    fdset_fd_clear(&cache->tmp);
 }

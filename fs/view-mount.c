@@ -3,6 +3,9 @@
 #include "fs/view-mount.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "fs/confine.h"
+#include "fs/daemon.h"
+#include "fs/keeper.h"
 #include "fs/session.h"
 #include "fs/view-cache.h"
 #include "fs/view-ops.h"
@@ -12,6 +15,8 @@
 
 typedef struct {
     int fd;
+    int null;         /* /dev/null, which can be opened no more when it is wanted */
+    FsKeeper *keeper; /* owned; unmounts */
     FdsetSource source;
     FdsetInspection *inspection;  /* owned */
     FsViewContext context;        /* its view is owned */
@@ -25,6 +30,8 @@ static void serving_clear(Serving *serving)
     fs_view_free(serving->context.view);
     fdset_inspection_free(serving->inspection);
     fdset_fd_clear(&serving->fd);
+    fdset_fd_clear(&serving->null);
+    fs_keeper_free(serving->keeper);
 }
 typedef Serving AutoServing;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AutoServing, serving_clear)
@@ -56,15 +63,13 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
     return TRUE;
 }
 
-static gboolean inspect(Serving *serving, const FsOptions *options, GError **error)
+static gboolean inspect(Serving *serving, const FsOptions *options, FsViewCache *cache,
+                        GError **error)
 {
     g_autoptr(GPtrArray) gpa = g_ptr_array_new();
-    g_auto(FsViewCache) cache = FS_VIEW_CACHE_INIT;
     FdsetInspectionOptions how = {.has_offset = options->has_offset, .offset = options->offset};
 
-    fs_view_cache_open(&cache, options, &serving->context.file);
-    how.index = &cache.index;
-
+    how.index = &cache->index;
     for (guint i = 0; i < options->gpa->len; i++)
         g_ptr_array_add(gpa, options->gpa->pdata[i]);
     g_ptr_array_add(gpa, NULL);
@@ -74,7 +79,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
     serving->inspection = fdset_inspection_new(&serving->source, &how, error);
     if (!serving->inspection)
         return FALSE;
-    fs_view_cache_report(&cache, options, fdset_inspection_index(serving->inspection));
+    fs_view_cache_report(cache, options, fdset_inspection_index(serving->inspection));
     if (fdset_inspection_problem(serving->inspection))
         g_warning("%s; only what its beginning tells is shown",
                   fdset_inspection_problem(serving->inspection));
@@ -83,20 +88,52 @@ static gboolean inspect(Serving *serving, const FsOptions *options, GError **err
     return TRUE;
 }
 
+/*
+ * Mounted and confined before a byte of the file is parsed, and confined further
+ * before a request is served.
+ */
+static gboolean serve(Serving *serving, const FsOptions *options, int ready, GError **error)
+{
+    g_auto(FsViewCache) cache = FS_VIEW_CACHE_INIT;
+
+    fs_view_cache_open(&cache, options, &serving->context.file);
+    /* The first line opens the way to the log, which stays open. */
+    g_info("%s: looking into it%s", options->store,
+           fs_confine_is_built() ? "" : ", not confined: built without libseccomp");
+    if (!fs_confine_parse(fs_view_cache_directory(&cache), error) ||
+        !inspect(serving, options, &cache, error))
+        return FALSE;
+    g_info("showing what is in %s at %s", options->store, options->mountpoint);
+    if (ready >= 0)
+        fs_daemon_ready(ready, g_steal_fd(&serving->null));
+    fs_view_cache_clear(&cache);
+    if (!fs_confine_serve(error))
+        return FALSE;
+    fs_session_run(serving->session, options, -1);
+    return TRUE;
+}
+
 gboolean fs_view_serve(FsOptions *options, int ready, GError **error)
 {
-    g_auto(AutoServing) serving = {.fd = -1};
+    g_auto(AutoServing) serving = {.fd = -1, .null = -1};
+    gboolean served;
 
     if (!fs_session_find_mountpoint(options, error))
         return FALSE;
     fuse_opt_add_arg(&options->session, "-oro"); /* no memory: said by the next */
     serving.session = fs_session_new(options, &fs_view_ops, &serving.context, error);
     if (!serving.session || !open_file(&serving, options->store, error) ||
-        !inspect(&serving, options, error) || !fs_session_mount(serving.session, options, error))
+        !(serving.keeper = fs_keeper_new(options->mountpoint, error)))
         return FALSE;
-    g_info("showing what is in %s at %s", options->store, options->mountpoint);
-    fs_session_run(serving.session, options, ready);
-    fs_session_unmount(serving.session);
-    g_info("no longer showing %s", options->store);
-    return TRUE;
+    serving.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    fs_daemon_prepare_cancel();
+    if (!fs_session_mount(serving.session, options, error))
+        return FALSE;
+    served = serve(&serving, options, ready, error);
+    if (fs_session_is_mounted(serving.session))
+        fs_keeper_unmount(serving.keeper);
+    fuse_remove_signal_handlers(serving.session);
+    if (served)
+        g_info("no longer showing %s", options->store);
+    return served;
 }

@@ -83,6 +83,7 @@ build_needs=(
     'libglib2.0-dev has_library gio-unix-2.0'
     'libjson-glib-dev has_library json-glib-1.0'
     'libxxhash-dev has_library libxxhash'
+    'libseccomp-dev has_library libseccomp'
     'perl has_command pod2man'
 )
 # shellcheck disable=SC2034 # for the scripts
