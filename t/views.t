@@ -20,7 +20,7 @@ require_mount
 refusal() {
     local file=$1 status
     shift
-    bounded "$fdsetfs" -f "$@" "$file" "$mnt" 2>&1 | sed 's/^fdsetfs: //' | head -n 1
+    bounded "$fdsetfs" -f "$@" "$file" "$mnt" 2>&1 | sed '/-INFO: /d; s/^fdsetfs: //' | head -n 1
     status=${PIPESTATUS[0]}
     echo "status $status"
 }
