@@ -102,3 +102,14 @@ gboolean fdset_fd_replace_file(int dirfd, const char *name, gconstpointer data, 
     fdset_error_set_errno(error, -r, "%s: cannot replace", name);
     return FALSE;
 }
+
+int fdset_fd_open_nameless(int dirfd, GError **error)
+{
+    const char *directory = dirfd < 0 ? g_get_tmp_dir() : ".";
+    int fd = openat(dirfd < 0 ? AT_FDCWD : dirfd, directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        fdset_error_set_errno(error, errno, "%s: cannot make a file without a name",
+                              dirfd < 0 ? directory : "cache directory");
+    return fd;
+}

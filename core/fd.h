@@ -20,6 +20,12 @@ gssize fdset_fd_pread(int fd, gpointer buf, gsize len, guint64 offset);
 /* Writes all 'len' bytes. Returns 0 or -errno, never -EAGAIN (EIO instead). */
 int fdset_fd_pwrite(int fd, gconstpointer buf, gsize len, guint64 offset);
 
+/*
+ * A file without a name, for reading and writing, in the directory 'dirfd' or,
+ * when that is negative, in the one for temporary files. -1 and SYSTEM.
+ */
+int fdset_fd_open_nameless(int dirfd, GError **error);
+
 /* Reads a small file whole; 'limit' bytes at most. Errors: SYSTEM, NOT_FOUND, LIMIT. */
 GBytes *fdset_fd_read_file(int dirfd, const char *name, gsize limit, GError **error);
 

@@ -4,11 +4,13 @@
 #include "core/cpunotes.h"
 #include "core/error.h"
 #include "core/streamfind.h"
+#include "core/unpack.h"
 
 #include <string.h>
 
 struct FdsetInspection {
     const FdsetSource *source; /* borrowed */
+    FdsetUnpacked *unpacked;   /* owned, or NULL; then the source is its */
     FdsetLibvirt *libvirt;     /* owned, or NULL */
     FdsetStream *stream;       /* owned */
     FdsetPageIndex *index;     /* owned, or NULL; the stream's blocks borrow it */
@@ -23,32 +25,44 @@ struct FdsetInspection {
 
 /* --- where the stream is --- */
 
-static gboolean refuse_compressed(const FdsetInspection *inspection, GError **error)
+static gboolean refuse_compressed(const FdsetInspection *inspection, FdsetLibvirtFormat format,
+                                  guint64 offset, GError **error)
 {
-    const char *tool = fdset_libvirt_format_name(fdset_libvirt_format(inspection->libvirt));
-    guint64 offset = fdset_libvirt_stream_offset(inspection->libvirt);
+    const char *tool = fdset_libvirt_format_name(format);
 
     g_set_error(error, FDSET_ERROR, FDSET_ERROR_UNSUPPORTED,
-                "%s: a libvirt image compressed with %s, which has no place for each page: unpack "
-                "its stream with %s first (tail -c +%" G_GUINT64_FORMAT " FILE | %s -dc), or save "
-                "with --image-format sparse",
+                "%s: compressed with %s, which cannot be unpacked here: unpack it with %s first "
+                "(tail -c +%" G_GUINT64_FORMAT " FILE | %s -dc), or save with --image-format sparse",
                 inspection->source->name, tool, tool, offset + 1, tool);
     return FALSE;
 }
 
-static gboolean read_libvirt(FdsetInspection *inspection, guint64 *start, GError **error)
+/* From here on the file is as if it had never been compressed. */
+static gboolean unpack(FdsetInspection *inspection, const FdsetInspectionOptions *options,
+                       FdsetLibvirtFormat format, guint64 offset, GError **error)
 {
+    if (options->index == NULL || !fdset_unpack_is_possible(format))
+        return refuse_compressed(inspection, format, offset, error);
+    inspection->unpacked =
+        fdset_unpack(inspection->source, offset, format, options->index, error);
+    if (inspection->unpacked == NULL)
+        return FALSE;
+    inspection->source = fdset_unpacked_source(inspection->unpacked);
+    return TRUE;
+}
+
+static gboolean read_libvirt(FdsetInspection *inspection, const FdsetInspectionOptions *options,
+                             guint64 *start, GError **error)
+{
+    FdsetLibvirtFormat format;
+
     inspection->libvirt = fdset_libvirt_read(inspection->source, error);
     if (inspection->libvirt == NULL)
         return FALSE;
     *start = fdset_libvirt_stream_offset(inspection->libvirt);
-    switch (fdset_libvirt_format(inspection->libvirt)) {
-    case FDSET_LIBVIRT_RAW:
-    case FDSET_LIBVIRT_SPARSE:
-        return TRUE;
-    default:
-        return refuse_compressed(inspection, error);
-    }
+    format = fdset_libvirt_format(inspection->libvirt);
+    return format == FDSET_LIBVIRT_RAW || format == FDSET_LIBVIRT_SPARSE ||
+           unpack(inspection, options, format, *start, error);
 }
 
 /* Where the stream is known: what lies in front is told when it is the header of this stream. */
@@ -65,14 +79,19 @@ static void look_in_front(FdsetInspection *inspection, guint64 start)
 static gboolean find_stream(FdsetInspection *inspection, const FdsetInspectionOptions *options,
                             guint64 *start, GError **error)
 {
+    FdsetLibvirtFormat format;
+
     *start = options->offset;
     if (options->has_offset) {
         look_in_front(inspection, options->offset);
         return TRUE;
     }
     if (fdset_libvirt_probe(inspection->source))
-        return read_libvirt(inspection, start, error);
+        return read_libvirt(inspection, options, start, error);
     *start = 0;
+    format = fdset_unpack_probe(inspection->source, 0);
+    if (format != FDSET_LIBVIRT_RAW && !unpack(inspection, options, format, 0, error))
+        return FALSE;
     return fdset_stream_has_magic(inspection->source, 0) ||
            fdset_stream_search(inspection->source, start, error);
 }
@@ -288,5 +307,6 @@ void fdset_inspection_free(FdsetInspection *inspection)
     fdset_stream_free(inspection->stream);
     fdset_pageindex_free(inspection->index);
     fdset_libvirt_free(inspection->libvirt);
+    fdset_unpacked_free(inspection->unpacked);
     g_free(inspection);
 }

@@ -25,7 +25,7 @@ typedef struct FdsetInspection FdsetInspection;
 typedef struct {
     gboolean has_offset;
     guint64 offset;         /* of the stream, when has_offset */
-    const FdsetPageIndexOptions *index; /* for the streaming format; NULL: it is refused */
+    const FdsetPageIndexOptions *index; /* for streaming and compressed files; NULL: refused */
     const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
     GBytes *domain_xml;     /* of the domain, in place of that in a libvirt header; or NULL */
     FdsetVmcoreinfoMode vmcoreinfo;
@@ -34,7 +34,8 @@ typedef struct {
 /*
  * 'source' is borrowed and outlives the inspection. Errors: those of the
  * stream's head and the libvirt header; FORMAT when no stream is found;
- * UNSUPPORTED for a compressed libvirt image, naming the tool that unpacks it;
+ * UNSUPPORTED for a compressed file that this build cannot unpack, naming the tool;
+ * those of fdset_unpack();
  * those of fdset_pageindex_open(); USAGE for an override
  * and for XML given by the user that is none of a domain.
  */

@@ -151,15 +151,12 @@ static int open_new(int dirfd, char **name, GError **error)
     g_autofree char *uuid = g_uuid_string_random();
     int fd;
 
-    if (dirfd < 0) {
-        fd = open(g_get_tmp_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    } else {
-        *name = g_strdup_printf(".%s.new", uuid);
-        fd = openat(dirfd, *name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    }
+    if (dirfd < 0)
+        return fdset_fd_open_nameless(-1, error);
+    *name = g_strdup_printf(".%s.new", uuid);
+    fd = openat(dirfd, *name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        fdset_error_set_errno(error, errno, "%s: cannot make an index of pages",
-                              dirfd < 0 ? g_get_tmp_dir() : "cache directory");
+        fdset_error_set_errno(error, errno, "cache directory: cannot make an index of pages");
     return fd;
 }
 

@@ -53,7 +53,7 @@ static const char *const serving[] = {
 static const char *const parsing[] = {
     "openat", "open", "readlinkat", "readlink", "getdents64", "access", "faccessat", "faccessat2",
     "stat", "lstat", "ftruncate", "fallocate", "fsync", "fdatasync", "renameat", "renameat2",
-    "unlinkat", "rename", "unlink", "chdir"};
+    "unlinkat", "rename", "unlink", "chdir", "fstatfs"};
 
 static gboolean fail(GError **error, int errnum, const char *what)
 {

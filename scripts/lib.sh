@@ -84,6 +84,9 @@ build_needs=(
     'libjson-glib-dev has_library json-glib-1.0'
     'libxxhash-dev has_library libxxhash'
     'libseccomp-dev has_library libseccomp'
+    'libzstd-dev has_library libzstd'
+    'liblzma-dev has_library liblzma'
+    'libbz2-dev has_header bzlib.h'
     'perl has_command pod2man'
 )
 # shellcheck disable=SC2034 # for the scripts

@@ -57,8 +57,21 @@ dump source
 quit_vm source
 try_file 'live' "$dir/live"
 
+for tool in gzip bzip2 xz zstd; do
+    if command -v "$tool" >/dev/null; then
+        "$tool" -c live >"live.$tool"
+        show "$dir/live.$tool" -o "cache-dir=$dir/cache"
+        ok "compressed with $tool: guest memory is what the guest had" same_as_dump
+        ok "compressed with $tool: it is shown no more" stop_mount
+        rm "live.$tool"
+    else
+        skip "compressed with $tool" "$tool is not installed"
+    fi
+done
 ok 'nothing but indexes is in the cache' test "$(find cache -type f | grep -cv '\.pages$')" -eq 0
-printf '\245' | dd of="$(find cache -type f)" bs=1 seek=5000 conv=notrunc status=none
+find cache -type f | while IFS= read -r index; do
+    printf '\245' | dd of="$index" bs=1 seek=5000 conv=notrunc status=none
+done
 rm -f "$dir"/fdsetfs*.log
 show "$dir/live" -o "cache-dir=$dir/cache"
 ok 'a damaged index is made anew' log_has 'was made'

@@ -130,15 +130,20 @@ try_names() {
     hostile 'a%2Fb' 'a%252Fb'
 }
 
-# A libvirt header: version 2, 9 bytes behind it, format 5, little-endian.
+# A libvirt header whose format is zstd or lzop, little-endian, then what is no such data.
 try_compressed() {
-    {
-        printf 'LibvirtQemudSave\2\0\0\0\11\0\0\0\0\0\0\0\5\0\0\0'
-        head -c 60 /dev/zero
-        printf '<domain/\0not read'
-    } >compressed
-    has 'a compressed image is refused, and the tool that unpacks it is named' \
-        "$(refusal "$dir/compressed")" '*compressed with zstd*zstd -dc*status 7'
+    local format
+    for format in 5 4; do
+        { printf 'LibvirtQemudSave\2\0\0\0\020\0\0\0\1\0\0\0'"\\$format"'\0\0\0'
+            head -c 60 /dev/zero
+            printf '<domain/>\0'
+            head -c 4096 /dev/zero
+        } >"compressed.$format"
+    done
+    has 'a compressed image that is damaged is refused' \
+        "$(refusal "$dir/compressed.5" -o cache-dir=off)" '*zstd data at 0x*is damaged*status 6'
+    has 'a compressed image that cannot be unpacked is refused, and the tool is named' \
+        "$(refusal "$dir/compressed.4")" '*compressed with lzop*lzop -dc*status 7'
 }
 
 # ---- QEMU ----
