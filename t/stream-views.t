@@ -26,8 +26,13 @@ same_as_dump() {
             "$mnt/mem.raw" source.memory
 }
 
-log_has() {
+says() {
     grep -qsF -e "$1" "$dir"/fdsetfs*.log
+}
+
+# log_has TEXT: in the end; the file is looked into when it is mounted already.
+log_has() {
+    wait_for "the log to have \"$1\"" says "$1"
 }
 
 # try_file TITLE FILE
