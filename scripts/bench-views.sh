@@ -25,15 +25,16 @@ look_no_more() {
     wait_for 'unmounting' unmount || bail_out 'cannot unmount'
 }
 
-# keeper FILE: the process that shows it.
-keeper() {
+# peak_of FILE: KiB of memory at most of the larger of the processes that show it.
+peak_of() {
     local exe pid
     for exe in /proc/[0-9]*/exe; do
         [ "$exe" -ef "$fdsetfs" ] || continue
         pid=${exe#/proc/}
         pid=${pid%/exe}
-        tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -- "$1" && echo "$pid"
-    done | tail -n 1
+        tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -- "$1" &&
+            awk '$1 == "VmHWM:" { print $2 }' "/proc/$pid/status"
+    done | sort -n | tail -n 1
 }
 
 milliseconds_since() {
@@ -93,7 +94,7 @@ bench_reads() {
             done
         done
     done
-    view_peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(keeper "$dir/plain/image")/status")
+    view_peak=$(peak_of "$dir/plain/image")
     look_no_more
 }
 
