@@ -72,6 +72,8 @@ static JsonObject *render_stream(const FdsetInspection *inspection)
     set_uuid(object, fdset_configuration_uuid(configuration));
     json_object_set_boolean_member(object, "big_endian_bitmaps",
                                    fdset_inspection_is_big_endian(inspection));
+    json_object_set_string_member(object, "bitmap_byte_order",
+                                  fdset_inspection_byte_order_source(inspection));
     return object;
 }
 

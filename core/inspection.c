@@ -21,6 +21,7 @@ struct FdsetInspection {
     guint n_cpus;
     gboolean has_vmcoreinfo;
     gboolean is_big_endian;
+    const char *order_source;
 };
 
 /* --- where the stream is --- */
@@ -137,7 +138,7 @@ static gboolean read_stream(FdsetInspection *inspection, const FdsetInspectionOp
 }
 
 /* One host wrote all bitmaps: big-endian when one shows that and none the opposite. */
-static void guess_byte_order(FdsetInspection *inspection)
+static void find_byte_order(FdsetInspection *inspection, FdsetByteOrder told)
 {
     FdsetRam *ram = fdset_stream_ram(inspection->stream);
     gboolean little = FALSE, big = FALSE;
@@ -148,7 +149,11 @@ static void guess_byte_order(FdsetInspection *inspection)
         little |= guess == 0;
         big |= guess == 1;
     }
-    inspection->is_big_endian = big && !little;
+    inspection->is_big_endian =
+        told == FDSET_BYTE_ORDER_AUTO ? big && !little : told == FDSET_BYTE_ORDER_BIG;
+    inspection->order_source = told != FDSET_BYTE_ORDER_AUTO ? "told"
+                               : big != little               ? "derived"
+                                                             : "assumed";
     for (gsize i = 0; i < fdset_ram_n_blocks(ram); i++)
         fdset_ramblock_set_big_endian(fdset_ram_block(ram, i), inspection->is_big_endian);
 }
@@ -233,7 +238,7 @@ FdsetInspection *fdset_inspection_new(const FdsetSource *source,
     inspection->source = source;
     if (!find_stream(inspection, options, &start, error) || !read_stream(inspection, options, start, error))
         return NULL;
-    guess_byte_order(inspection);
+    find_byte_order(inspection, options->bitmap);
     inspection->devices = fdset_devices_new(source, inspection->stream);
     if (!map_memory(inspection, options, error))
         return NULL;
@@ -274,6 +279,11 @@ const FdsetPageIndex *fdset_inspection_index(const FdsetInspection *inspection)
 const char *fdset_inspection_problem(const FdsetInspection *inspection)
 {
     return inspection->problem;
+}
+
+const char *fdset_inspection_byte_order_source(const FdsetInspection *inspection)
+{
+    return inspection->order_source;
 }
 
 gboolean fdset_inspection_is_big_endian(const FdsetInspection *inspection)

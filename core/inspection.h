@@ -22,6 +22,13 @@
 
 typedef struct FdsetInspection FdsetInspection;
 
+/* Of the words of bitmaps, which hosts write as they have them. */
+typedef enum {
+    FDSET_BYTE_ORDER_AUTO, /* as the bits behind the last pages tell; little-endian when none do */
+    FDSET_BYTE_ORDER_LITTLE,
+    FDSET_BYTE_ORDER_BIG,
+} FdsetByteOrder;
+
 typedef struct {
     gboolean has_offset;
     guint64 offset;         /* of the stream, when has_offset */
@@ -29,6 +36,7 @@ typedef struct {
     const char *const *gpa; /* overrides for fdset_gpa_new(), or NULL */
     GBytes *domain_xml;     /* of the domain, in place of that in a libvirt header; or NULL */
     FdsetVmcoreinfoMode vmcoreinfo;
+    FdsetByteOrder bitmap;
 } FdsetInspectionOptions;
 
 /*
@@ -54,6 +62,9 @@ const FdsetPageIndex *fdset_inspection_index(const FdsetInspection *inspection);
 
 /* Why the stream is not complete, or NULL when it is. */
 const char *fdset_inspection_problem(const FdsetInspection *inspection);
+
+/* How the byte order of the bitmaps is known: "told", "derived" or "assumed". */
+const char *fdset_inspection_byte_order_source(const FdsetInspection *inspection);
 
 /* The host that wrote the bitmaps was big-endian. */
 gboolean fdset_inspection_is_big_endian(const FdsetInspection *inspection);

@@ -39,6 +39,7 @@ static const char help_text[] =
     "    offset=N               where the migration stream starts (default: it is looked for)\n"
     "    cache-dir=DIR|off      keep the index of a file in the streaming format there\n"
     "    gpa=RANGE              BLOCK:OFFSET:LENGTH:ADDRESS, memory at that address (repeatable)\n"
+    "    bitmap=auto|little|big byte order of the host that wrote the file's bitmaps\n"
     "    vmcoreinfo=auto|search|off\n"
     "                           a Linux guest's note: where its device tells, or anywhere\n"
     "    domain-xml=FILE        libvirt's XML of the domain: NUMA cells and addresses of DIMMs\n"
@@ -191,19 +192,36 @@ static int take_domain_xml(Parse *parse, const char *path)
     return parse->options->domain_xml != NULL ? 0 : -1;
 }
 
+/* The number of 'word' among 'words', which end with NULL; -1: said what is expected. */
+static int take_word(Parse *parse, const char *name, const char *const *words, const char *word)
+{
+    g_autofree char *expected = NULL;
+
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], word) == 0)
+            return i;
+    expected = g_strjoinv(", ", (char **)words);
+    g_set_error(&parse->error, FDSET_ERROR, FDSET_ERROR_USAGE,
+                "option %s=%s: expected one of: %s", name, word, expected);
+    return -1;
+}
+
 static int take_vmcoreinfo(Parse *parse, const char *word)
 {
-    static const char *const words[] = {"auto", "search", "off"};
+    static const char *const words[] = {"auto", "search", "off", NULL};
+    int mode = take_word(parse, "vmcoreinfo", words, word);
 
-    for (int i = 0; i < (int)G_N_ELEMENTS(words); i++) {
-        if (strcmp(words[i], word) == 0) {
-            parse->options->vmcoreinfo = (FdsetVmcoreinfoMode)i;
-            return 0;
-        }
-    }
-    g_set_error(&parse->error, FDSET_ERROR, FDSET_ERROR_USAGE,
-                "option vmcoreinfo=%s: expected one of: auto, search, off", word);
-    return -1;
+    parse->options->vmcoreinfo = (FdsetVmcoreinfoMode)MAX(mode, 0);
+    return MIN(mode, 0);
+}
+
+static int take_bitmap(Parse *parse, const char *word)
+{
+    static const char *const words[] = {"auto", "little", "big", NULL};
+    int order = take_word(parse, "bitmap", words, word);
+
+    parse->options->bitmap = (FdsetByteOrder)MAX(order, 0);
+    return MIN(order, 0);
 }
 
 /* Options whose value is free text. */
@@ -219,6 +237,7 @@ static const struct {
     {"gpa=", take_gpa},
     {"domain-xml=", take_domain_xml},
     {"vmcoreinfo=", take_vmcoreinfo},
+    {"bitmap=", take_bitmap},
 };
 
 /* NAME=VALUE options of ours; 1: not ours, libfuse is asked. */

@@ -6,6 +6,7 @@
 #define FS_OPTIONS_H
 
 #include "core/policy.h"
+#include "core/inspection.h"
 #include "core/vmcoreinfo.h"
 #include "fs/fuse.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     GPtrArray *gpa;           /* owned strings; gpa=, as given */
     GBytes *domain_xml;       /* owned, or NULL; what is in the file of domain-xml= */
     FdsetVmcoreinfoMode vmcoreinfo;
+    FdsetByteOrder bitmap;    /* bitmap= */
     struct fuse_args session; /* what is left for libfuse */
 } FsOptions;
 

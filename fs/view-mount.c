@@ -42,6 +42,7 @@ gboolean fs_view_is_wanted(const FsOptions *options)
 
     return options->has_offset || options->gpa->len > 0 || options->domain_xml != NULL ||
            options->vmcoreinfo != FDSET_VMCOREINFO_AUTO ||
+           options->bitmap != FDSET_BYTE_ORDER_AUTO ||
            (stat(options->store, &st) == 0 && S_ISREG(st.st_mode));
 }
 
@@ -56,7 +57,9 @@ static gboolean open_file(Serving *serving, const char *path, GError **error)
     }
     if (!S_ISREG(st->st_mode)) {
         g_set_error(error, FDSET_ERROR, FDSET_ERROR_USAGE,
-                    "%s: not a regular file, which the options offset, gpa, domain-xml and vmcoreinfo are for", path);
+                    "%s: not a regular file, which the options offset, gpa, domain-xml, vmcoreinfo and "
+                    "bitmap are for",
+                    path);
         return FALSE;
     }
     fdset_source_init_fd(&serving->source, serving->fd, (guint64)st->st_size, path);
@@ -76,6 +79,7 @@ static gboolean inspect(Serving *serving, const FsOptions *options, FsViewCache 
     how.gpa = (const char *const *)gpa->pdata;
     how.domain_xml = options->domain_xml;
     how.vmcoreinfo = options->vmcoreinfo;
+    how.bitmap = options->bitmap;
     serving->inspection = fdset_inspection_new(&serving->source, &how, error);
     if (!serving->inspection)
         return FALSE;

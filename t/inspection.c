@@ -15,6 +15,35 @@
 static const StreamBlock blocks[] = {{.name = "pc.ram", .pages = 70},
                                      {.name = "../\xff", .pages = 1, .shared = TRUE}};
 
+/* 64 pages leave no bits behind them: nothing tells, so it must be told. */
+static void test_byte_order_told(void)
+{
+    static const StreamBlock whole[] = {{.name = "pc.ram", .pages = 64}};
+
+    for (int big = 0; big < 2; big++) {
+        const StreamShape shape = {
+            .capability = "mapped-ram", .blocks = whole, .n_blocks = 1, .big_endian = big};
+        const FdsetInspectionOptions options = {
+            .bitmap = big ? FDSET_BYTE_ORDER_BIG : FDSET_BYTE_ORDER_LITTLE};
+        const FdsetInspectionOptions untold = {0};
+        g_autoptr(StreamFile) file = stream_file_new(&shape);
+        g_autoptr(FdsetInspection) inspection = NULL;
+        g_autoptr(FdsetInspection) assumed = NULL;
+        const FdsetRamblock *block;
+        FdsetSource source;
+
+        stream_file_source(file, G_MAXUINT64, &source);
+        assumed = fdset_inspection_new(&source, &untold, NULL);
+        g_assert_cmpstr(fdset_inspection_byte_order_source(assumed), ==, "assumed");
+        inspection = fdset_inspection_new(&source, &options, NULL);
+        g_assert_cmpstr(fdset_inspection_byte_order_source(inspection), ==, "told");
+        block = fdset_ram_block(fdset_stream_ram(fdset_inspection_stream(inspection)), 0);
+        for (guint64 page = 0; page < 64; page++)
+            g_assert_cmpint(fdset_ramblock_page_present(block, page), ==,
+                            stream_page_present(page));
+    }
+}
+
 static FdsetInspection *inspect(StreamFile *file, FdsetSource *source, GError **error)
 {
     const FdsetInspectionOptions options = {0};
@@ -117,6 +146,7 @@ static void test_byte_order(void)
         inspection = inspect(file, &source, NULL);
         g_assert_nonnull(inspection);
         g_assert_cmpint(fdset_inspection_is_big_endian(inspection), ==, big);
+        g_assert_cmpstr(fdset_inspection_byte_order_source(inspection), ==, "derived");
         block = fdset_ram_block(fdset_stream_ram(fdset_inspection_stream(inspection)), 0);
         for (guint64 page = 0; page < 70; page++)
             g_assert_cmpint(fdset_ramblock_page_present(block, page), ==,
@@ -268,6 +298,7 @@ int main(int argc, char **argv)
     g_test_add_func("/inspection/a save that was interrupted is shown with its problem",
                     test_unfinished);
     g_test_add_func("/inspection/the byte order of bitmaps is seen", test_byte_order);
+    g_test_add_func("/inspection/the byte order of bitmaps can be told", test_byte_order_told);
     g_test_add_func("/inspection/info.json is valid whatever the names are", test_info);
     g_test_add_func("/inspection/5000 damaged files do no harm", test_damage);
     return g_test_run();
