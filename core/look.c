@@ -25,10 +25,13 @@ static gboolean is_written(const FdsetSet *set)
     return (set->writers->len > 0 && !set->header_only) || set->foreign;
 }
 
-/* Lock held. */
+/*
+ * Complete, and unable to change: what is shown of it is kept. A manager's one
+ * file can change, and can be looked into itself. Lock held.
+ */
 static gboolean is_complete(const FdsetSet *set)
 {
-    return set->manifest->state == FDSET_STATE_COMPLETE && !set->damage && !is_written(set) &&
+    return set->manifest->backing != FDSET_BACKING_FILE && set->manifest->state == FDSET_STATE_COMPLETE && !set->damage && !is_written(set) &&
            (!set->settling || set->header_only);
 }
 

@@ -165,6 +165,7 @@ becomes() {
 becomes 'the save is complete' 7 durable
 ok 'the file is the image' cmp saved expected
 has 'its files are not verified' "$(ctl verify 7 2>&1)" '*is a file of its manager*'
+is 'nor looked into here' "$(sys stat "$mnt/7.d")" 'ENOENT 2'
 ok 'it can be exported' ctl export 7 exported
 ok 'and that is the same' cmp exported expected
 is 'nothing but the map and its manifest is in the store' \
