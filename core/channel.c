@@ -131,13 +131,17 @@ static void adopt_fd(FdsetChannel *channel, int fd, int flags)
         channel->direct_fd = own;
     else if (channel->writable)
         channel->fd = own;
-    else
-        channel->read_fd = own;
     if (channel->writable && channel->fd < 0)
         channel->fd = reopen(fd, O_WRONLY);
-    if (channel->read_fd < 0)
-        channel->read_fd = reopen(fd, O_RDONLY);
+    /* One of our own even so: looking for holes moves the position, which is the manager's, too. */
+    channel->read_fd = reopen(fd, O_RDONLY);
     channel->read_errno = channel->read_fd < 0 ? errno : 0;
+    if (channel->writable || flags & O_DIRECT)
+        return;
+    if (channel->read_fd < 0)
+        channel->read_fd = own;
+    else
+        fdset_fd_clear(&own);
 }
 
 FdsetChannel *fdset_channel_adopt(const FdsetChannelInfo *info, int fd, GError **error)

@@ -215,6 +215,30 @@ static void test_holes(void)
     fdset_handle_close(reader);
 }
 
+/* The position belongs to the manager, whose open file description it is. */
+static void test_position(void)
+{
+    g_auto(Manager) manager = manager_new(&world_defaults);
+    g_autoptr(StreamFile) file = stream_file_new(&world_plain);
+    g_autofree char *path = dir_path(manager.dir, "save");
+    g_autoptr(FdsetDescriptor) descriptor = NULL;
+    FdsetHandle *reader;
+    guint32 id;
+    autofd fd = -1;
+
+    dir_write(manager.dir, "save", file->bytes->data, file->bytes->len);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(lseek(fd, 123, SEEK_SET), ==, 123);
+    descriptor = fdset_descriptor_new(dup(fd), NULL, 0, NULL);
+    g_assert_true(fdset_store_add_fd(manager.world->store, 7, descriptor, &id, NULL));
+    manager.world->set = fdset_store_lookup(manager.world->store, 7);
+    wait_for(set_is_durable, manager.world->set);
+    reader = world_open_ok(manager.world, O_RDONLY);
+    g_assert_cmpint(fdset_handle_seek(reader, 0, FALSE), >, 0);
+    fdset_handle_close(reader);
+    g_assert_cmpint(lseek(fd, 0, SEEK_CUR), ==, 123);
+}
+
 static gboolean go_on(gpointer data, guint64 done, guint64 total)
 {
     return TRUE;
@@ -462,6 +486,7 @@ int main(int argc, char **argv)
     g_test_add_func("/set-fds/a payload that is not aligned", test_misaligned);
     g_test_add_func("/set-fds/removed in use: gone for new opens", test_removed_in_use);
     g_test_add_func("/set-fds/holes are the file's", test_holes);
+    g_test_add_func("/set-fds/the manager's file position stays", test_position);
     g_test_add_func("/set-fds/one file can be exported, not verified", test_no_digests);
     g_test_add_func("/set-fds/different files are channels with a map", test_files);
     g_test_add_func("/set-fds/and are known again after a restart", test_files_survive);
