@@ -46,6 +46,7 @@ FdsetSetDetails *fdset_set_details(FdsetSet *set)
     locker = g_mutex_locker_new(&set->lock);
     details->session = set->writers->len > 0 || set->foreign;
     details->sealed = set->manifest->sealed;
+    details->backing = fdset_backing_name(set->manifest->backing);
     details->sessions = set->manifest->generation;
     details->n_readers = set->n_readers;
     channels =

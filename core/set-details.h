@@ -22,6 +22,7 @@ typedef struct {
     FdsetSetInfo info;
     gboolean session; /* somebody has it open for writing */
     gboolean sealed;
+    const char *backing; /* where its bytes are: "store", "file" or "files" of a manager */
     guint64 sessions;        /* that there were, the open one included           */
     guint64 written;         /* bytes, by all channels that are left             */
     guint64 session_written; /* bytes, by those of the session of now or before; 0: not known */

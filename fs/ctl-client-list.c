@@ -139,8 +139,9 @@ gboolean fs_ctl_show(FsCtl *ctl, GError **error)
     size = fs_text_size(get_int(set, "size"));
     data = fs_text_size(get_int(set, "data-bytes"));
     written = fs_text_size(get_int(set, "bytes-written"));
-    printf("set:            %s\nstate:          %s\nsealed:         %s\n", ctl->operands[0],
-           get_string(set, "state"), yes_or_no(set, "sealed"));
+    printf("set:            %s\nstate:          %s\nsealed:         %s\nbacking:        %s\n",
+           ctl->operands[0], get_string(set, "state"), yes_or_no(set, "sealed"),
+           get_string(set, "backing"));
     printf("size:           %s (%" G_GINT64_FORMAT " bytes), %s not in holes\n", size,
            get_int(set, "size"), data);
     printf("stream starts:  %" G_GINT64_FORMAT "\nwritten:        %s\n",

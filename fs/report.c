@@ -112,6 +112,7 @@ JsonNode *fs_report_set(FsContext *context, FdsetSet *set)
     set_count(object, "fdset-id", id);
     json_object_set_string_member(object, "state", fdset_status_name(info->status));
     json_object_set_boolean_member(object, "sealed", details->sealed);
+    json_object_set_string_member(object, "backing", details->backing);
     set_count(object, "size", info->size);
     set_count(object, "data-bytes", info->data_bytes);
     set_count(object, "stream-offset", info->stream_offset);

@@ -165,6 +165,7 @@ becomes() {
 becomes 'the save is complete' 7 durable
 ok 'the file is the image' cmp saved expected
 has 'its files are not verified' "$(ctl verify 7 2>&1)" '*is a file of its manager*'
+has 'show says what it is made of' "$(ctl show 7)" '*backing: *file*'
 is 'nor looked into here' "$(sys stat "$mnt/7.d")" 'ENOENT 2'
 ok 'it can be exported' ctl export 7 exported
 ok 'and that is the same' cmp exported expected
@@ -198,7 +199,7 @@ act vmm pwrite two 8192 1 z >/dev/null
 end_actor vmm
 is 'each channel is in a file of its own' "$(tr -d '\0' <f2)$(tr -d '\0' <f1)$(tr -d '\0' <f0)" 'xyz'
 forget_set 8
-has 'the set stays, as its map does' "$(ctl show 8)" '*ch-002*'
+has 'the set stays, as its map does' "$(ctl show 8)" '*backing: *files*ch-002*'
 opens_not 'without descriptors it cannot be read' 8 rdonly 'no descriptor is left'
 refuses 'a file it was not saved into' 8 rdonly:stream 'a file that the set was not saved into'
 ok 'the same files, read-only' ctl add-fd --destination 8 f1 f2 f0
