@@ -70,5 +70,6 @@ mkdir elsewhere
 ok 'a file that is no stream leaves no mount' eval '! bounded "$fdsetfs" -f "$top_srcdir/README.md" "$mnt" 2>refusal'
 ok 'with its reason' grep -q 'no QEMU migration stream' refusal
 ok 'and no mount stays' is_unmounted
-is 'no keeper is left' "$(pgrep -fc "$mnt" || true)" 0
+nobody_is_left() { ! pgrep -f "$mnt" >/dev/null; }
+ok 'no keeper is left' wait_for 'all of them to end' nobody_is_left
 done_testing
