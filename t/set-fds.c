@@ -4,6 +4,7 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/set-details.h"
 #include "core/set-verbs.h"
 #include "t/manager.h"
 #include "t/tap.h"
@@ -213,16 +214,33 @@ static void test_reset(void)
 
 /* --- opens, by descriptor --- */
 
+static gboolean is_direct(const FdsetSetDetails *details, guint i)
+{
+    return g_array_index(details->channels, FdsetChannelDetails, i).direct;
+}
+
 static void test_matching(void)
 {
     g_auto(Manager) manager = manager_new(&world_defaults);
-    FdsetHandle *main;
+    g_autoptr(FdsetSetDetails) details = NULL;
+    FdsetHandle *main, *direct;
 
     manager_add(&manager, "save", O_WRONLY | O_CREAT);
     main = world_open_ok(manager.world, O_WRONLY);
     world_open_fails(manager.world, DIRECT, EACCES);
     manager_add(&manager, "save", DIRECT); /* of the same file: also in the middle of a session */
-    fdset_handle_close(world_open_ok(manager.world, DIRECT));
+    direct = world_open_ok(manager.world, DIRECT);
+    handle_close_file(main);
+    main = world_open_ok(manager.world, DIRECT);
+    details = fdset_set_details(manager.world->set);
+    g_assert_cmpuint(details->channels->len, ==, 3);
+    g_assert_true(!is_direct(details, 0) && is_direct(details, 1) && is_direct(details, 2));
+    handle_close_file(direct);
+    handle_close_file(main);
+    main = world_open_ok(manager.world, O_WRONLY); /* not the newest, but the one that matches */
+    fdset_set_details_free(details);
+    details = fdset_set_details(manager.world->set);
+    g_assert_false(is_direct(details, details->channels->len - 1));
     handle_close_file(main);
 }
 
