@@ -136,9 +136,10 @@ relative() {
 }
 ok 'relative paths: SIGTERM unmounts, although the daemon has left the directory' relative
 
+# Besides the control socket's, and one that newer GLibs start others with.
 one_thread() {
     in_background -s && bounded cp said "$mnt/2" && same said "$mnt/2" &&
-        [ "$(find "/proc/$background_pid/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 3 ] &&
+        [ "$(grep -Lx pool-spawner "/proc/$background_pid/task/"*/comm | wc -l)" -le 3 ] &&
         kill "$background_pid" && background_ends
 }
 echo one thread >said-by-one
