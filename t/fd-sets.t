@@ -225,7 +225,7 @@ for _ in 1 2 3 4 5; do
     wait_for 'set 3' state_is_one_of 3 partial
     forget_set 3
 done
-is 'the set is gone' "$(sys stat "$mnt/3")" 'ENOENT 2'
+ok 'the set is gone' wait_for 'set 3 to go' set_is_gone 3
 ok 'after five rounds no descriptor is left' \
     wait_for 'as many descriptors as before' descriptors_are_at_most "$before"
 is 'query-fdsets' "$(control query-fdsets)" '[]'

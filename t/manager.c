@@ -73,6 +73,19 @@ void manager_look_again(Manager *manager)
     manager->world->set = fdset_store_lookup(manager->world->store, 7);
 }
 
+static gboolean is_gone(gpointer data)
+{
+    Manager *manager = data;
+
+    manager_look_again(manager);
+    return manager->world->set == NULL;
+}
+
+void manager_wait_gone(Manager *manager)
+{
+    wait_for(is_gone, manager);
+}
+
 void manager_check_file(const Manager *manager, const char *name, const StreamFile *file)
 {
     g_autoptr(GBytes) bytes = dir_read(manager->dir, name);

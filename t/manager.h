@@ -32,6 +32,9 @@ void manager_remove_all(Manager *manager);
 /* The set as another name of it, or a new daemon, sees it. */
 void manager_look_again(Manager *manager);
 
+/* The set goes: at once, or when what settled it lets go of it. */
+void manager_wait_gone(Manager *manager);
+
 /* The manager's file is this one, byte for byte. */
 void manager_check_file(const Manager *manager, const char *name, const StreamFile *file);
 

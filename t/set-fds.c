@@ -35,8 +35,7 @@ static void test_one_file(void)
     world_open_fails(manager.world, O_RDONLY, EACCES);
     world_open_fails(manager.world, O_WRONLY, EACCES);
     manager_remove_all(&manager);
-    manager_look_again(&manager);
-    g_assert_null(manager.world->set);
+    manager_wait_gone(&manager);
     manager_add(&manager, "save", O_RDONLY);
     wait_for(set_is_durable, manager.world->set);
     world_check_file(manager.world, file);
@@ -111,8 +110,7 @@ static void test_removed_in_use(void)
     g_assert_cmpint(fdset_handle_read(reader, buf, BLOCK, 0, &data), ==, BLOCK);
     g_assert_cmpmem(data, BLOCK, file->bytes->data, BLOCK);
     fdset_handle_close(reader);
-    manager_look_again(&manager);
-    g_assert_null(manager.world->set);
+    manager_wait_gone(&manager);
     g_aligned_free(buf);
 }
 
