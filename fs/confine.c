@@ -6,10 +6,12 @@
 #ifdef HAVE_SECCOMP
 
 #include <errno.h>
+#include <fcntl.h>
 #include <asm/termbits.h>
 #include <linux/capability.h>
 #include <linux/fuse.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -32,17 +34,17 @@ int __lsan_is_turned_off(void)
 static const char *const serving[] = {
     "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev",
     "pwritev2", "lseek", "_llseek", "close", "close_range", "fstat", "fstat64", "statx",
-    "newfstatat", "fcntl", "fcntl64", "poll", "ppoll", "ppoll_time64", "select",
+    "newfstatat", "poll", "ppoll", "ppoll_time64", "select",
     "pselect6", "dup", "dup2", "dup3", "pipe2", "eventfd2", "splice", "vmsplice", "tee", "fadvise64",
     "readahead", "copy_file_range", "io_uring_enter",
-    /* the log, on a socket that is connected */
-    "sendto", "sendmsg",
-    /* memory; mmap and mprotect are in a table of their own */
+    /* the log: where it is the journal, with an address, which no filter sees */
+    "sendmsg",
+    /* memory */
     "munmap", "mremap", "madvise", "brk", "membarrier",
     /* threads and signals */
-    "clone", "clone3", "exit", "exit_group", "futex", "futex_time64", "futex_waitv", "rseq",
+    "exit", "exit_group", "futex", "futex_time64", "futex_waitv", "rseq",
     "set_robust_list", "set_tid_address", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
-    "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "tgkill", "gettid", "getpid",
+    "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "gettid", "getpid",
     "restart_syscall", "sched_yield", "sched_getaffinity", "getcpu", "prctl", "arch_prctl",
     /* who and when */
     "getuid", "geteuid", "getgid", "getegid", "getrlimit", "uname", "sysinfo", "getrandom",
@@ -51,9 +53,63 @@ static const char *const serving[] = {
 
 /* And parsing besides: the index of a file in the streaming format. */
 static const char *const parsing[] = {
-    "openat", "open", "readlinkat", "readlink", "getdents64", "access", "faccessat", "faccessat2",
+    "readlinkat", "readlink", "getdents64", "access", "faccessat", "faccessat2",
     "stat", "lstat", "ftruncate", "fallocate", "fsync", "fdatasync", "renameat", "renameat2",
     "unlinkat", "rename", "unlink", "chdir", "fstatfs"};
+
+/* What is allowed only with one argument as it is given here. */
+typedef struct {
+    const char *name;
+    struct scmp_arg_cmp argument;
+} Condition;
+
+#define EQUALS(argument, value) {argument, SCMP_CMP_EQ, value, 0}
+#define HAS(argument, bits) {argument, SCMP_CMP_MASKED_EQ, bits, bits}
+#define LACKS(argument, bits) {argument, SCMP_CMP_MASKED_EQ, bits, 0}
+
+#ifdef __s390__
+#define CLONE_FLAGS 1
+#else
+#define CLONE_FLAGS 0
+#endif
+
+static const Condition serving_conditions[] = {
+    /* memory, but none that can be run */
+    {"mmap", LACKS(2, PROT_EXEC)},
+    {"mmap2", LACKS(2, PROT_EXEC)},
+    {"mprotect", LACKS(2, PROT_EXEC)},
+    /* threads, but no process */
+    {"clone", HAS(CLONE_FLAGS, CLONE_THREAD)},
+    /* what is sent goes where the socket is connected to */
+    {"sendto", EQUALS(4, 0)},
+    /* what a terminal or /dev/fuse is asked; not what would type into the terminal */
+    {"ioctl", EQUALS(1, TCGETS)},
+    {"ioctl", EQUALS(1, FIONREAD)},
+    {"ioctl", EQUALS(1, FUSE_DEV_IOC_CLONE)},
+    /* not F_SETOWN and F_SETSIG, which send any signal to any process of the user */
+    {"fcntl", EQUALS(1, F_DUPFD)},
+    {"fcntl", EQUALS(1, F_DUPFD_CLOEXEC)},
+    {"fcntl", EQUALS(1, F_GETFD)},
+    {"fcntl", EQUALS(1, F_SETFD)},
+    {"fcntl", EQUALS(1, F_GETFL)},
+    {"fcntl", EQUALS(1, F_SETFL)},
+    {"fcntl", EQUALS(1, F_GETPIPE_SZ)},
+    {"fcntl", EQUALS(1, F_SETPIPE_SZ)},
+    {"fcntl64", EQUALS(1, F_DUPFD)},
+    {"fcntl64", EQUALS(1, F_DUPFD_CLOEXEC)},
+    {"fcntl64", EQUALS(1, F_GETFD)},
+    {"fcntl64", EQUALS(1, F_SETFD)},
+    {"fcntl64", EQUALS(1, F_GETFL)},
+    {"fcntl64", EQUALS(1, F_SETFL)},
+    {"fcntl64", EQUALS(1, F_GETPIPE_SZ)},
+    {"fcntl64", EQUALS(1, F_SETPIPE_SZ)},
+};
+
+/* Landlock before its third version lets a file be emptied that is opened for reading. */
+static const Condition parsing_conditions[] = {
+    {"openat", LACKS(2, O_TRUNC)},
+    {"open", LACKS(1, O_TRUNC)},
+};
 
 static gboolean fail(GError **error, int errnum, const char *what)
 {
@@ -74,17 +130,14 @@ static int allow(scmp_filter_ctx filter, const char *const *names, gsize n)
     return 0;
 }
 
-/* Memory, but none that can be run. */
-static int allow_memory(scmp_filter_ctx filter)
+static int allow_if(scmp_filter_ctx filter, const Condition *conditions, gsize n)
 {
-    static const char *const names[] = {"mmap", "mmap2", "mprotect"};
-
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
-        int number = seccomp_syscall_resolve_name(names[i]);
+    for (gsize i = 0; i < n; i++) {
+        int number = seccomp_syscall_resolve_name(conditions[i].name);
         int r = number == __NR_SCMP_ERROR
                     ? 0
-                    : seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-                                       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                    : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1,
+                                             &conditions[i].argument);
 
         if (r < 0 && r != -EDOM)
             return r;
@@ -92,16 +145,16 @@ static int allow_memory(scmp_filter_ctx filter)
     return 0;
 }
 
-/* What a terminal or /dev/fuse is asked; not what would type into the terminal. */
-static int allow_ioctls(scmp_filter_ctx filter)
+/*
+ * A signal, to a thread of this process. And clone3, whose flags no filter sees,
+ * is not there: the C library takes clone then.
+ */
+static int allow_own(scmp_filter_ctx filter)
 {
-    static const unsigned long requests[] = {TCGETS, FIONREAD, FUSE_DEV_IOC_CLONE};
-    int r = 0;
+    const Condition own = {"tgkill", EQUALS(0, (scmp_datum_t)getpid())};
+    int r = allow_if(filter, &own, 1);
 
-    for (gsize i = 0; r == 0 && i < G_N_ELEMENTS(requests); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_EQ, requests[i]));
-    return r;
+    return r < 0 ? r : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
 static gboolean load_filter(gboolean parses, GError **error)
@@ -112,11 +165,13 @@ static gboolean load_filter(gboolean parses, GError **error)
     if (r == 0)
         r = allow(filter, serving, G_N_ELEMENTS(serving));
     if (r == 0)
-        r = allow_memory(filter);
+        r = allow_if(filter, serving_conditions, G_N_ELEMENTS(serving_conditions));
     if (r == 0)
-        r = allow_ioctls(filter);
+        r = allow_own(filter);
     if (r == 0 && parses)
         r = allow(filter, parsing, G_N_ELEMENTS(parsing));
+    if (r == 0 && parses)
+        r = allow_if(filter, parsing_conditions, G_N_ELEMENTS(parsing_conditions));
     /* The second step loads one more filter. */
     if (r == 0 && parses)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), 0);

@@ -7,6 +7,9 @@
  * program, no other process, and files are changed in one directory only. The
  * second, before the first request is served: no file is opened any more either.
  * A system call that is not allowed fails with EPERM.
+ *
+ * Capabilities and Landlock are those of the calling thread and of what it starts
+ * later, so the first step is taken while there is no other thread.
  */
 #ifndef FS_CONFINE_H
 #define FS_CONFINE_H

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -14,6 +15,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,8 @@
 typedef struct {
     const Dir *ours;  /* files may be changed here */
     const Dir *other; /* and not here              */
+    int socket;       /* connected                 */
+    pid_t parent;     /* another process           */
 } Places;
 
 /* Each returns the errno that it met, or 0. */
@@ -58,7 +62,62 @@ static int try_umount(const Places *places)
 
 static int try_kill(const Places *places)
 {
-    return kill(getppid(), 0) < 0 ? errno : 0;
+    return kill(places->parent, 0) < 0 ? errno : 0;
+}
+
+static int try_signal_by_thread(const Places *places)
+{
+    return syscall(SYS_tgkill, places->parent, places->parent, 0) < 0 ? errno : 0;
+}
+
+/* The kernel would send it when there is something to read. */
+static int try_signal_by_file(const Places *places)
+{
+    return fcntl(places->ours->fd, F_SETOWN, places->parent) < 0 ? errno : 0;
+}
+
+static int try_signal_itself(const Places *places)
+{
+    return syscall(SYS_tgkill, getpid(), gettid(), 0) < 0 ? errno : 0;
+}
+
+static int try_process(const Places *places)
+{
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (child == 0)
+        _exit(0);
+    return child < 0 ? errno : 0;
+}
+
+static int try_namespace(const Places *places)
+{
+    pid_t child = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (child == 0)
+        _exit(0);
+    return child < 0 ? errno : 0;
+}
+
+/* Its flags are in memory, which no filter sees. */
+static int try_process_by_clone3(const Places *places)
+{
+    return syscall(SYS_clone3, NULL, (gsize)0) < 0 ? errno : 0;
+}
+
+/* Nobody listens there: ECONNREFUSED or so if it were allowed. */
+static int try_send_elsewhere(const Places *places)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/nowhere"};
+
+    return sendto(places->socket, "x", 1, 0, (const struct sockaddr *)&address, sizeof address) < 0
+               ? errno
+               : 0;
+}
+
+static int try_send(const Places *places)
+{
+    return send(places->socket, "x", 1, 0) < 0 ? errno : 0;
 }
 
 static int try_run_memory(const Places *places)
@@ -81,6 +140,12 @@ static int try_read_file(const Places *places)
 static int try_write_other(const Places *places)
 {
     return openat(places->other->fd, "file", O_WRONLY) < 0 ? errno : 0;
+}
+
+/* It takes permission to write, but is no opening for writing. */
+static int try_empty_other(const Places *places)
+{
+    return openat(places->other->fd, "file", O_RDONLY | O_TRUNC) < 0 ? errno : 0;
 }
 
 static int try_make_other(const Places *places)
@@ -125,10 +190,19 @@ static const struct {
     {"mount", try_mount, EPERM, EPERM},
     {"umount", try_umount, EPERM, EPERM},
     {"a signal to another process", try_kill, EPERM, EPERM},
+    {"a signal to another process's thread", try_signal_by_thread, EPERM, EPERM},
+    {"a signal to another process by a file", try_signal_by_file, EPERM, EPERM},
+    {"a signal to itself", try_signal_itself, 0, 0},
+    {"another process", try_process, EPERM, EPERM},
+    {"another process in a namespace of its own", try_namespace, EPERM, EPERM},
+    {"another process by clone3", try_process_by_clone3, ENOSYS, ENOSYS},
+    {"sending elsewhere", try_send_elsewhere, EPERM, EPERM},
+    {"sending to where a socket is connected", try_send, 0, 0},
     {"memory that can be run", try_run_memory, EPERM, EPERM},
     {"typing into the terminal", try_type_into_terminal, EPERM, EPERM},
     {"reading a file", try_read_file, 0, EPERM},
     {"changing a file elsewhere", try_write_other, EACCES, EPERM},
+    {"emptying a file elsewhere", try_empty_other, EPERM, EPERM},
     {"making a file elsewhere", try_make_other, EACCES, EPERM},
     {"making a file in the cache", try_make_ours, 0, EPERM},
     {"renaming one there", try_rename_ours, 0, EPERM},
@@ -167,8 +241,8 @@ static void test_confined(void)
 {
     g_autoptr(Dir) ours = dir_new();
     g_autoptr(Dir) other = dir_new();
-    const Places places = {ours, other};
-    int status;
+    Places places = {ours, other, -1, getpid()};
+    int status, sockets[2];
     pid_t child;
 
     if (!fs_confine_is_built()) {
@@ -176,6 +250,8 @@ static void test_confined(void)
         return;
     }
     dir_write(other, "file", "x", 1);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
+    places.socket = sockets[0];
     child = fork();
     if (child == 0)
         confined_child(&places);
@@ -183,6 +259,8 @@ static void test_confined(void)
     g_assert_cmpint(status, ==, 0);
     g_assert_true(dir_has(ours, "old"));
     g_assert_false(dir_has(other, "new"));
+    close(sockets[0]);
+    close(sockets[1]);
 }
 
 int main(int argc, char **argv)

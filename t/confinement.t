@@ -46,6 +46,8 @@ else
     is 'with two filters' "$(status_of Seccomp_filters)" 2
     is 'there are no new privileges' "$(status_of NoNewPrivs)" 1
     is 'and no capabilities' "$(status_of CapEff) $(status_of CapPrm)" '0000000000000000 0000000000000000'
+    is 'nor has any thread' "$(cat "/proc/$daemon_pid/task/"*/status |
+        sed -n 's/^CapEff:[[:space:]]*//p' | sort -u)" 0000000000000000
     is 'all threads are confined' "$(cat "/proc/$daemon_pid/task/"*/status | sed -n 's/^Seccomp:[[:space:]]*//p' | sort -u)" 2
 fi
 ok 'an unmount ends it' stop_mount
