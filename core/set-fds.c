@@ -306,10 +306,11 @@ static gboolean look_at(FdsetSet *set, GError **error)
     return TRUE;
 }
 
-/* Lock held. */
+/* Lock held. A failure leaves the set as it was. */
 static gboolean add(FdsetSet *set, FdsetDescriptor *descriptor, GError **error)
 {
-    FdsetBacking backing;
+    FdsetBacking backing, before = set->manifest->backing;
+    guint64 size = set->manifest->size;
 
     if (!check_rules(set, descriptor, error) || !check_busy(set, descriptor, error) ||
         !check_backing(set, descriptor, &backing, error))
@@ -323,6 +324,9 @@ static gboolean add(FdsetSet *set, FdsetDescriptor *descriptor, GError **error)
     if (fdset_set_save(set, FALSE, error) && look_at(set, error))
         return TRUE;
     g_ptr_array_remove(set->descriptors, descriptor);
+    set->manifest->backing = before;
+    set->manifest->size = size;
+    fdset_set_save(set, FALSE, NULL); /* where the first went through */
     return FALSE;
 }
 

@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define BLOCK FDSET_BLOCK_SIZE
 #define PATTERN 0x5a
@@ -120,6 +122,37 @@ static void test_mixed(void)
     manager_add_fails(&manager, "b", O_RDONLY, "no block map tells");
 }
 
+/* TRUE: 'name' was added while no file could grow. */
+static gboolean add_without_space(Manager *manager, const char *name)
+{
+    g_autoptr(FdsetDescriptor) descriptor = manager_open(manager, name, O_WRONLY | O_CREAT, NULL);
+    struct rlimit before, none;
+    gboolean added;
+    guint32 id;
+
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    none = before;
+    none.rlim_cur = 0;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    added = fdset_store_add_fd(manager->world->store, 7, descriptor, &id, NULL);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    return added;
+}
+
+static void test_add_failed(void)
+{
+    g_auto(Manager) manager = manager_new(&world_defaults);
+    g_autoptr(StreamFile) file = stream_file_new(&world_plain);
+
+    manager_add(&manager, "a", O_WRONLY | O_CREAT);
+    g_assert_false(add_without_space(&manager, "b"));
+    manager_add(&manager, "a", O_WRONLY); /* a is still the only file, so it may come twice */
+    world_save(manager.world, file, 0, 1, O_WRONLY);
+    wait_for(set_is_durable, manager.world->set);
+    manager_check_file(&manager, "a", file);
+}
+
 int main(int argc, char **argv)
 {
     fixture_init(argc, argv);
@@ -128,5 +161,6 @@ int main(int argc, char **argv)
     g_test_add_func("/set-files/what is in front in the main file stays", test_files_header);
     g_test_add_func("/set-files/a changed block of one is EIO", test_damage);
     g_test_add_func("/set-files/files that do not go together", test_mixed);
+    g_test_add_func("/set-files/a file that could not be added is forgotten", test_add_failed);
     return g_test_run();
 }
